@@ -1,0 +1,266 @@
+"""The schema of `params.yaml`: every key of every study, its type and its range. What a key does stands in the file."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import matplotlib
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from core.files import UserError
+
+
+class Section(BaseModel):
+    """A section of the file: unknown keys and loose types are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("must be odd")
+    return value
+
+
+def _colormap(name: str) -> str:
+    if name not in matplotlib.colormaps:
+        near = difflib.get_close_matches(name, list(matplotlib.colormaps), n=1)
+        raise ValueError("no colour map of Matplotlib" + (f"; did you mean {near[0]}?" if near else ""))
+    return name
+
+
+Colormap = Annotated[str, AfterValidator(_colormap)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Count = Annotated[int, Field(ge=1)]
+FileName = Annotated[str, Field(min_length=1)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Classes = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=2)]
+
+
+class Images(Section):
+    """What every source of images has."""
+
+    classes: Classes
+    negative: str | None
+    groups: FileName | None
+
+    @model_validator(mode="after")
+    def _negative_is_a_class(self) -> "Images":
+        if self.negative is not None and self.negative not in self.classes:
+            raise ValueError(f"negative is {self.negative!r}: must be one of classes, or null")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("classes names a class twice")
+        return self
+
+
+class Phantoms(Images):
+    source: Literal["phantom"]
+    seed: Seed
+    training_per_class: Count
+    testing_per_class: Count
+
+
+class Published(Images):
+    """The Brain Tumor MRI Dataset: from a zip or folder at hand, or fetched from Kaggle."""
+
+    source: Literal["archive", "kaggle"]
+    name: FileName
+    fingerprint: Sha256
+    outlines: FileName | None
+
+
+class Local(Images):
+    """Images in a folder or zip at hand: Cheng's MATLAB files, or the user's own."""
+
+    source: Literal["figshare", "folder"]
+    name: FileName
+
+
+class External(Section):
+    name: FileName
+    classes: Annotated[dict[str, str], Field(min_length=1)]
+    required: bool
+
+
+class Crop(Section):
+    blur: Annotated[int, Field(ge=1, le=31), AfterValidator(_odd)]
+    threshold: Annotated[int, Field(ge=0, le=254)]
+    erode: Annotated[int, Field(ge=0, le=20)]
+    dilate: Annotated[int, Field(ge=0, le=20)]
+    padding: Annotated[int, Field(ge=0, le=200)]
+    size: Annotated[int, Field(ge=32, le=1024)]
+    interpolation: Literal["area", "linear"]
+    min_side: Annotated[int, Field(ge=8)]
+    max_pixels: Annotated[int, Field(ge=1024)]
+    max_quarantined: Share
+
+
+class Audit(Section):
+    search: Annotated[float, Field(ge=-1, le=1)]
+    same: Annotated[float, Field(ge=-1, le=1)]
+    neighbours: Count
+
+
+class Split(Section):
+    policy: Literal["official", "leak_free", "grouped"]
+    validation: Annotated[float, Field(gt=0, lt=0.9)]
+    test: Annotated[float, Field(gt=0, lt=0.9)]
+    seed: Seed
+
+
+class Model(Section):
+    network: Literal["compact", "resnet50"]
+    image_size: Annotated[int, Field(ge=32, le=512)]
+    weights: Annotated[str, Field(min_length=1)]
+    weights_sha256: Sha256 | None
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    batch_norm_momentum: Annotated[float, Field(gt=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _file_has_digest(self) -> "Model":
+        if self.weights in ("none", "imagenet"):
+            if self.weights_sha256 is not None:
+                raise ValueError(f"weights_sha256 belongs to a weights file, but weights is {self.weights!r}: use null")
+        elif self.weights_sha256 is None:
+            raise ValueError(f"weights names the file {self.weights!r}: weights_sha256 must give its sha256")
+        return self
+
+
+class Plateau(Section):
+    factor: Annotated[float, Field(gt=0, lt=1)]
+    patience: Count
+    min_learning_rate: Annotated[float, Field(ge=0)]
+
+
+class Train(Section):
+    seed: Seed
+    threads: Annotated[int, Field(ge=1, le=64)]
+    epochs: Count
+    batch_size: Count
+    optimizer: Literal["adam", "adamw"]
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    weight_decay: Annotated[float, Field(ge=0, le=1)]
+    schedule: Literal["plateau", "cosine"]
+    warmup_epochs: Annotated[int, Field(ge=0)]
+    plateau: Plateau
+    early_stopping_patience: Count
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _warmup_fits(self) -> "Train":
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs is {self.warmup_epochs}: must be less than epochs, {self.epochs}")
+        return self
+
+
+class Augment(Section):
+    rotation: Annotated[float, Field(ge=0, le=180)]
+    shift: Annotated[float, Field(ge=0, le=0.5)]
+    zoom: Annotated[float, Field(ge=0, lt=1)]
+    flip: bool
+
+
+class Evaluate(Section):
+    published: bool
+    batch_size: Count
+    resamples: Annotated[int, Field(ge=100, le=100_000)]
+    seed: Seed
+    error: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Gradcam(Section):
+    layer: Annotated[str, Field(min_length=1)]
+    samples_per_class: Annotated[int, Field(ge=1, le=20)]
+
+
+class Plots(Section):
+    dpi: Annotated[int, Field(ge=40, le=600)]
+    colormap: Colormap
+    heatmap: Colormap
+    overlay: Share
+
+
+class Params(Section):
+    code: str
+    pipeline: Literal["noaug", "aug"]
+    dataset: Annotated[Phantoms | Published | Local, Field(discriminator="source")]
+    external: External | None
+    crop: Crop
+    audit: Audit
+    split: Split
+    model: Model
+    train: Train
+    augment: Augment
+    evaluate: Evaluate
+    gradcam: Gradcam
+    plots: Plots
+
+    @model_validator(mode="after")
+    def _image_size_fits(self) -> "Params":
+        if self.model.image_size > self.crop.size:
+            raise ValueError(
+                f"model.image_size is {self.model.image_size}: must be at most crop.size, {self.crop.size}"
+            )
+        return self
+
+
+def load_params(path: Path | str = "params.yaml") -> Params:
+    """Read and check the study's parameters; raises UserError with one line that names the key."""
+    try:
+        values = yaml.safe_load(Path(path).read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: not there; run a stage in a study's folder, or let `dvc repro` do it") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: holds no keys; expected the sections {', '.join(Params.model_fields)}")
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_one_line(error)}") from None
+
+
+def _one_line(error: ValidationError) -> str:
+    # An unknown key comes first: it is most often the misspelling of one that is also reported as missing.
+    details = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
+    more = f" ({len(details) - 1} more)" if len(details) > 1 else ""
+    return _describe(details[0]) + more
+
+
+def _describe(detail: Any) -> str:
+    # A discriminated union puts its tag into the location; no section has a key of that name.
+    path = [str(part) for part in detail["loc"] if part not in _SOURCES]
+    key, kind, message = ".".join(path), detail["type"], detail["msg"].removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        known = known_keys()
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        return f"{key} = {detail['input']!r}: unknown key; " + (f"did you mean {near[0]}?" if near else "remove it")
+    if kind == "missing":
+        return f"{key}: missing; it stands in every study's params.yaml with its range"
+    if kind == "union_tag_invalid":
+        return f"{key}.source = {detail['ctx']['tag']!r}: must be one of {detail['ctx']['expected_tags']}"
+    if kind == "union_tag_not_found":
+        return f"{key}.source: missing; it names where the images come from"
+    if not key or detail["input"] is None or isinstance(detail["input"], (dict, Section)):
+        return f"{key}: {message}" if key else message
+    return f"{key} = {detail['input']!r}: {message}"
+
+
+_SOURCES = ("phantom", "archive", "kaggle", "figshare", "folder")
+
+
+def known_keys() -> list[str]:
+    """Return every key that the schema knows, dotted, such as `crop.blur`."""
+
+    def walk(section: type[BaseModel], prefix: str) -> list[str]:
+        keys = []
+        for name, field in section.model_fields.items():
+            keys.append(prefix + name)
+            for candidate in (field.annotation, *getattr(field.annotation, "__args__", ())):
+                if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                    keys += walk(candidate, f"{prefix}{name}.")
+        return keys
+
+    return walk(Params, "")

@@ -1,0 +1,94 @@
+"""The schema: each study passes, each kind of mistake ends in one line that names the key."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from core.files import UserError
+from core.params import known_keys, load_params
+
+ROOT = Path(__file__).parent.parent
+STUDIES = [ROOT / "params.yaml", *sorted(ROOT.glob("studies/*/params.yaml"))]
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.parent.name)
+def test_studies_are_valid(study: Path) -> None:
+    load_params(study)
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.parent.name)
+def test_studies_say_what_they_cost_and_give(study: Path) -> None:
+    head = study.read_text().split("\ncode:")[0]
+    assert all(
+        word in head for word in ("dvc repro" if study != STUDIES[0] else "make repro", "Cost:", "Result to expect")
+    )
+
+
+def changed(tmp_path: Path, key: str, value: object) -> Path:
+    params = yaml.safe_load(STUDIES[0].read_text())
+    *path, last = key.split(".")
+    section = params
+    for name in path:
+        section = section[name]
+    section[last] = value
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump(params))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("crop.blurr", 5, ["crop.blurr", "unknown", "crop.blur?"]),
+        ("crop.blur", 4, ["crop.blur = 4", "odd"]),
+        ("crop.threshold", 300, ["crop.threshold = 300", "254"]),
+        ("crop.threshold", "45", ["crop.threshold = '45'", "integer"]),
+        ("train.epochs", 0, ["train.epochs = 0", "1"]),
+        ("train.warmup_epochs", 99, ["warmup_epochs", "99"]),
+        ("model.network", "resnet18", ["model.network = 'resnet18'", "compact", "resnet50"]),
+        ("model.weights", "body.h5", ["weights_sha256", "body.h5"]),
+        ("model.image_size", 256, ["model.image_size", "crop.size"]),
+        ("dataset.source", "kagle", ["dataset.source = 'kagle'", "phantom"]),
+        ("dataset.clases", ["a", "b"], ["dataset.clases", "unknown", "dataset.classes?"]),
+        ("plots.heatmap", "jett", ["plots.heatmap = 'jett'", "jet"]),
+        ("pipeline", "both", ["pipeline = 'both'", "noaug"]),
+        ("extra", 1, ["extra", "unknown"]),
+    ],
+)
+def test_a_bad_key_is_named(tmp_path: Path, key: str, value: object, words: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        load_params(changed(tmp_path, key, value))
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(STUDIES[0].read_text().replace("  dilate: 2 ", "  # "))
+    with pytest.raises(UserError, match=r"crop\.dilate: missing"):
+        load_params(file)
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "a: [", "crop: 3\n"])
+def test_what_is_no_params_file_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_params(file)
+    assert "\n" not in str(caught.value)
+    assert "params.yaml" in str(caught.value)
+
+
+def test_known_keys_are_those_of_the_file() -> None:
+    params = yaml.safe_load(STUDIES[0].read_text())
+    dotted = {f"{section}.{key}" for section, keys in params.items() if isinstance(keys, dict) for key in keys}
+    assert dotted <= set(known_keys())
+
+
+def test_every_key_is_explained() -> None:
+    for study in STUDIES:
+        for line in study.read_text().split("\ncode:")[1].splitlines()[1:]:
+            assert not line.strip() or "#" in line or line.rstrip().endswith(":"), f"{study}: {line!r}"
