@@ -1,0 +1,67 @@
+"""What an image may be, and the reasons for which one is refused."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+
+class Reason(StrEnum):
+    """Why a file is quarantined."""
+
+    EMPTY = "empty"
+    NOT_AN_IMAGE = "not an image"
+    TRUNCATED = "truncated"
+    UNDECODABLE = "cannot be decoded"
+    UNSUPPORTED = "unsupported kind"
+    WRONG_SIZE = "decodes to another size than its header says"
+    TOO_SMALL = "too small"
+    TOO_LARGE = "too large"
+    ONE_VALUE = "all one value"
+    SEVERAL_FRAMES = "several frames"
+    LINK_OUT = "link leads out of the folder"
+    NAME = "name is not UTF-8"
+
+
+class BadImage(Exception):
+    """An image that cannot be used: `reason` from the list above, `detail` a few words more (never patient data)."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else str(reason))
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The least side in pixels; the largest area in pixels and file in bytes, both checked before decoding."""
+
+    min_side: int = 32
+    max_pixels: int = 50_000_000
+    max_bytes: int = 256 * 2**20
+
+    def check_area(self, width: int, height: int) -> None:
+        """Raise BadImage where an image of this size must not be decoded."""
+        if width < 1 or height < 1:
+            raise BadImage(Reason.NOT_AN_IMAGE, f"header says {width}x{height} px")
+        if width * height > self.max_pixels:
+            raise BadImage(Reason.TOO_LARGE, f"{width}x{height} px, the limit is {self.max_pixels:,} px")
+
+
+def stretch(values: np.ndarray) -> np.ndarray:
+    """Scale linearly to uint8: the lowest finite value becomes 0, the highest 255; what is not finite counts as lowest.
+
+    An array of one value becomes all 0. Raises BadImage where nothing is finite.
+    """
+    with np.errstate(invalid="ignore"):  # a signalling NaN complains of the cast
+        values = values.astype(np.float64)
+    finite = np.isfinite(values)
+    if not finite.any():
+        raise BadImage(Reason.ONE_VALUE, "no finite value")
+    # Divided first, because the difference of two huge values would overflow.
+    values = np.where(finite, values, values[finite].min())
+    values /= max(np.abs(values).max(), np.finfo(float).tiny)
+    low, high = values.min(), values.max()
+    if low == high:
+        return np.zeros(values.shape, np.uint8)
+    return np.rint((values - low) / (high - low) * 255).astype(np.uint8)
