@@ -1,0 +1,48 @@
+"""Augmentation of training images (report, section IV): rotation, shift and zoom as one affine map an image.
+
+An image's draw depends on (seed, epoch, index) alone, so it is the same in any order, process or resumed run.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Affine:
+    """The range that an image's map is drawn from, uniformly and each part on its own."""
+
+    rotation: float  # degrees, either way
+    shift: float  # share of the side, either way, for width and for height
+    zoom: float  # scale between 1 - zoom and 1 + zoom, for width and for height
+    flip: bool  # mirror left and right in half of the images
+
+    def matrix(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """Draw one map about the image's centre, float64 (2, 3): from a pixel of the result to one of the source."""
+        angle = np.deg2rad(rng.uniform(-self.rotation, self.rotation))
+        shift = rng.uniform(-self.shift, self.shift, 2) * size
+        scale = rng.uniform(1 - self.zoom, 1 + self.zoom, 2)
+        mirror = np.array([-1.0 if self.flip and rng.random() < 0.5 else 1.0, 1.0])
+        rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        linear = rotation * (scale * mirror)
+        centre = np.full(2, (size - 1) / 2)
+        return np.column_stack([linear, centre + shift - linear @ centre])
+
+
+def augment(images: np.ndarray, indices: np.ndarray, affine: Affine, seed: int, epoch: int) -> np.ndarray:
+    """Return the images, uint8 (N, size, size, 1), each moved by its own draw; what enters repeats the border.
+
+    `indices` (N,) are the images' places in the training split, not in the batch."""
+    moved = np.empty_like(images)
+    size = images.shape[1]
+    for place, (image, index) in enumerate(zip(images, indices, strict=True)):
+        matrix = affine.matrix(np.random.default_rng((seed, epoch, int(index))), size)
+        moved[place, :, :, 0] = cv2.warpAffine(
+            image[:, :, 0],
+            matrix,
+            (size, size),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+    return moved

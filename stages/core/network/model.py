@@ -1,0 +1,181 @@
+"""The two networks: the report's ResNet-50 and a compact residual network for CPUs.
+
+Both are one flat functional graph, so that each of their layers can be explained: input `image`, float32 (N, size,
+size, 1) with grey values 0 to 255; a layer that scales to 0..1; the convolutions; global average pooling; dropout;
+`logits` (N, classes); `probabilities`, their softmax.
+"""
+
+import hashlib
+import io
+import json
+import os
+import re
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from core.files import UserError, replacing
+
+CARD = "card.json"  # what a saved model tells about itself, inside its file
+
+
+def build(
+    network: str, size: int, classes: int, dropout: float, momentum: float, weights: str, sha256: str | None, seed: int
+) -> keras.Model:
+    """Return an untrained or pre-trained network with every layer trainable.
+
+    `weights` is `none`, `imagenet` (ResNet-50 alone; Keras fetches it once) or a `.weights.h5` file of the same
+    network, whose digest must be `sha256`. Raises UserError when the weights cannot be had or do not fit."""
+    keras.utils.set_random_seed(seed)
+    body = {"compact": compact, "resnet50": resnet50}[network]
+    image = layers.Input((size, size, 1), name="image")
+    features = body(image, momentum, weights == "imagenet")
+    pooled = layers.GlobalAveragePooling2D(name="pooled")(features)
+    dropped = layers.Dropout(dropout, seed=seed, name="dropout")(pooled)
+    logits = layers.Dense(classes, name="logits", dtype="float32")(dropped)
+    probabilities = layers.Activation("softmax", name="probabilities", dtype="float32")(logits)
+    model = keras.Model(image, probabilities, name=network)
+    if weights not in ("none", "imagenet"):
+        load_matching(model, verified(Path(weights), sha256))
+    return model
+
+
+def compact(image: Any, momentum: float, imagenet: bool) -> Any:
+    """The compact body: a stem and four residual blocks (He et al. 2016, fig. 2), 307,000 parameters; features at 1/8.
+
+    Two of its four blocks keep the resolution, so that a map of the features can point at a small lesion."""
+    if imagenet:
+        raise UserError("model.weights = imagenet: there are none for model.network = compact; use none")
+    x = layers.Rescaling(1 / 255, name="scale")(image)
+    x = layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False, name="stem")(x)
+    x = layers.BatchNormalization(momentum=momentum, name="stem_bn")(x)
+    x = layers.ReLU(name="stem_relu")(x)
+    for block, (filters, stride) in enumerate([(16, 1), (32, 2), (64, 2), (128, 1)], start=1):
+        x = _residual_block(x, filters, stride, momentum, f"block{block}")
+    return x
+
+
+def _residual_block(x: Any, filters: int, stride: int, momentum: float, name: str) -> Any:
+    def conv(x: Any, part: str, kernel: int, stride: int) -> Any:
+        x = layers.Conv2D(filters, kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_{part}")(x)
+        return layers.BatchNormalization(momentum=momentum, name=f"{name}_{part}_bn")(x)
+
+    y = layers.ReLU(name=f"{name}_a_relu")(conv(x, "a", 3, stride))
+    y = conv(y, "b", 3, 1)
+    shortcut = x if x.shape[-1] == filters and stride == 1 else conv(x, "shortcut", 1, stride)
+    return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([y, shortcut]))
+
+
+def resnet50(image: Any, momentum: float, imagenet: bool) -> Any:
+    """The report's body: Keras's ResNet-50 without top (He et al. 2016), the grey image repeated in three channels."""
+    x = layers.Rescaling(1 / 255, name="scale")(image)
+    x = layers.Concatenate(name="grey_to_rgb")([x, x, x])
+    try:
+        backbone = keras.applications.ResNet50(
+            include_top=False, weights="imagenet" if imagenet else None, input_tensor=x
+        )
+    except Exception as error:  # Keras raises a bare Exception for every failure of a download
+        folder = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
+        raise UserError(
+            f"model.weights = imagenet: Keras has none in {folder} and could not fetch them "
+            f"({' '.join(str(error).split())[:160]}); connect once, or set model.weights: none"
+        ) from None
+    for layer in backbone.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = momentum
+    return backbone.output
+
+
+def verified(file: Path, sha256: str | None) -> Path:
+    """Return the weights file after checking that its digest is the stated one."""
+    if not file.is_file():
+        raise UserError(f"model.weights = {file}: no such file")
+    found = hashlib.sha256(file.read_bytes()).hexdigest()
+    if found != sha256:
+        raise UserError(f"model.weights = {file}: its sha256 is {found}, expected {sha256} (model.weights_sha256)")
+    return file
+
+
+def load_matching(model: keras.Model, file: Path) -> None:
+    """Load what fits from a `.weights.h5` file of the same network; the head may be of other classes."""
+    kernels = [layer.kernel for layer in model.layers if isinstance(layer, layers.Conv2D)]
+    before = [keras.ops.convert_to_numpy(kernel) for kernel in kernels]
+    try:
+        with warnings.catch_warnings(action="ignore"):  # Keras lists at length what the check below says in a line
+            model.load_weights(file, skip_mismatch=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{file}: not weights of {model.name} ({' '.join(str(error).split())[:160]})") from None
+    same = sum(np.array_equal(old, keras.ops.convert_to_numpy(new)) for old, new in zip(before, kernels, strict=True))
+    if same:
+        raise UserError(f"{file}: holds nothing for {same} of {len(kernels)} convolutions of {model.name}")
+
+
+def save(model: keras.Model, path: Path, card: dict[str, Any]) -> None:
+    """Write the model and its card as one `.keras` file; the same weights give the same bytes.
+
+    Keras writes dates and object addresses into the file; both are replaced, so that DVC sees a model as changed
+    only when it is. `keras.models.load_model` opens the file without this project."""
+    with replacing(path) as temporary:
+        buffer = io.BytesIO()
+        stored = temporary.with_suffix(".raw.keras")
+        try:
+            model.save(stored)
+            with zipfile.ZipFile(stored) as source, zipfile.ZipFile(buffer, "w") as target:
+                entries = {name: source.read(name) for name in source.namelist()}
+                entries["config.json"] = _renumber_shared_objects(entries["config.json"])
+                entries["metadata.json"] = _without_date(entries["metadata.json"])
+                entries[CARD] = json.dumps(card, indent=1, sort_keys=True).encode()
+                for name, data in sorted(entries.items()):
+                    target.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+        finally:
+            stored.unlink(missing_ok=True)
+        temporary.write_bytes(buffer.getvalue())
+
+
+def _renumber_shared_objects(config: bytes) -> bytes:
+    numbers: dict[bytes, bytes] = {}
+
+    def number(match: re.Match[bytes]) -> bytes:
+        return match[1] + numbers.setdefault(match[2], str(len(numbers)).encode())
+
+    return re.sub(rb'("shared_object_id": )(\d+)', number, config)
+
+
+def _without_date(metadata: bytes) -> bytes:
+    values = json.loads(metadata)
+    values["date_saved"] = "1980-01-01@00:00:00"
+    return json.dumps(values).encode()
+
+
+def load(path: Path | str) -> tuple[keras.Model, dict[str, Any]]:
+    """Open a saved model, without its training state, and its card; UserError where it is missing or broken."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            card = json.loads(file.read(CARD))
+        return keras.models.load_model(path, compile=False), card
+    except FileNotFoundError:
+        raise UserError(f"{path}: not there; `dvc repro` trains it") from None
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        raise UserError(
+            f"{path}: not a model of this project ({' '.join(str(error).split())[:160]}); remove it and run `dvc repro`"
+        ) from None
+
+
+def load_for(classes: list[str], path: Path | str) -> tuple[keras.Model, dict[str, Any]]:
+    """Open a saved model as `load` does; UserError where its classes are others."""
+    model, card = load(path)
+    if card.get("classes") != classes:
+        raise UserError(
+            f"{path}: a model of the classes {card.get('classes')}, the study has {classes}; train it again"
+        )
+    return model, card
+
+
+def logits_of(model: keras.Model) -> keras.Model:
+    """Return the model up to its logits, sharing its weights."""
+    return keras.Model(model.input, model.get_layer("logits").output, name=f"{model.name}_logits")
