@@ -1,0 +1,129 @@
+"""Intervals: against scipy and published formulas, by groups, and where nothing varies. Coverage: bench/coverage.py."""
+
+import time
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from core.evaluation.bootstrap import (
+    effective_number,
+    intervals,
+    mean_interval,
+    score_interval,
+    standard_errors,
+)
+from core.evaluation.metrics import classification_metrics
+
+CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
+
+
+def simulated(n: int, gap: float = 2.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 4, n)
+    odds = np.exp(rng.normal(0, 1.5, (n, 4)) + gap * np.eye(4)[labels])
+    return labels, odds / odds.sum(1, keepdims=True)
+
+
+def test_the_score_interval_is_wilsons() -> None:
+    for hits, n in [(0, 10), (3, 50), (49, 50), (1280, 1311)]:
+        expected = stats.binomtest(hits, n).proportion_ci(method="wilson")
+        error = np.sqrt(hits / n * (1 - hits / n) / n)
+        assert score_interval(hits / n, error, n) == pytest.approx([expected.low, expected.high])
+
+
+def test_standard_errors_of_a_mean_are_the_textbooks() -> None:
+    values = np.random.default_rng(1).exponential(1, 300)
+    found = standard_errors(lambda weights: (weights @ values / weights.sum(1))[:, None], np.arange(300), 4000)
+    assert found[0] == pytest.approx(stats.sem(values), rel=0.04)
+
+
+def test_standard_errors_agree_with_scipys_bootstrap() -> None:
+    a, b = np.random.default_rng(2).normal(5, 1, (2, 150))
+    expected = stats.bootstrap(
+        (a, b),
+        lambda a, b, axis: a.mean(axis) / b.mean(axis),
+        paired=True,
+        n_resamples=4000,
+        method="percentile",
+        rng=np.random.default_rng(3),
+    ).standard_error
+    found = standard_errors(lambda weights: (weights @ a / (weights @ b))[:, None], np.arange(150), 4000)
+    assert found[0] == pytest.approx(expected, rel=0.05)
+
+
+def test_copies_of_images_do_not_narrow_the_intervals() -> None:
+    labels, probabilities = simulated(200)
+    once = intervals(labels, probabilities, np.arange(200), CLASSES)
+    copies = intervals(labels.repeat(4), probabilities.repeat(4, 0), np.arange(200).repeat(4), CLASSES)
+    blind = intervals(labels.repeat(4), probabilities.repeat(4, 0), np.arange(800), CLASSES)
+    assert copies["accuracy"] == pytest.approx(once["accuracy"], abs=1e-6)
+    assert np.diff(blind["accuracy"]) < 0.6 * np.diff(once["accuracy"])
+
+
+def test_intervals_have_the_metrics_nesting_and_hold_them() -> None:
+    labels, probabilities = simulated(300)
+    found = intervals(labels, probabilities, np.arange(300), CLASSES)
+    metrics = classification_metrics(labels, probabilities, CLASSES)
+    for part, values in [
+        (found, metrics),
+        (found["tumour"], metrics["tumour"]),
+        *((found["classes"][name], metrics["classes"][name]) for name in CLASSES),
+    ]:
+        for key, ends in part.items():
+            if isinstance(ends, list):
+                assert ends[0] < values[key] < ends[1], key
+
+
+def test_same_seed_same_intervals_and_another_seed_others() -> None:
+    labels, probabilities = simulated(120)
+    a, b, c = (intervals(labels, probabilities, np.arange(120), CLASSES, seed=seed) for seed in (0, 0, 1))
+    assert a == b
+    assert a != c
+
+
+def test_a_perfect_classifier_still_has_an_interval() -> None:
+    labels = np.arange(40) % 4
+    found = intervals(labels, np.eye(4)[labels], np.arange(40), CLASSES)
+    expected = stats.binomtest(40, 40).proportion_ci(method="wilson")
+    assert found["accuracy"] == pytest.approx([expected.low, 1])
+    expected = stats.binomtest(10, 10).proportion_ci(method="wilson")
+    assert found["classes"]["glioma"]["recall"] == pytest.approx([expected.low, 1])
+    assert found["log_loss"] is None
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_no_image_one_image_and_an_absent_class(n: int) -> None:
+    found = intervals(np.zeros(n, int), np.eye(4)[np.zeros(n, int)], np.zeros(n, int), CLASSES)
+    assert found["classes"]["pituitary"]["recall"] is None
+    assert found["accuracy"] == (pytest.approx([0.2065, 1], abs=1e-4) if n else None)
+
+
+def test_the_mean_of_hits_leaves_out_images_without_a_value() -> None:
+    found = mean_interval(np.array([1, 0, np.nan, 1]), np.arange(4))
+    assert (found["n"], found["value"]) == (3, pytest.approx(2 / 3))
+    assert 0 < found["interval"][0] < 2 / 3 < found["interval"][1] < 1
+    assert mean_interval(np.array([np.nan]), np.arange(1)) == {"n": 0, "value": None, "interval": None}
+    with pytest.raises(ValueError, match="expected 0 to 1"):
+        mean_interval(np.array([1.5]), np.arange(1))
+
+
+def test_kishs_effective_number() -> None:
+    assert effective_number(np.ones(6, bool), np.array([0, 0, 0, 1, 2, 3])) == pytest.approx(36 / 12)
+
+
+def test_2000_resamples_of_the_whole_test_set_take_seconds() -> None:
+    labels, probabilities = simulated(1311)
+    started = time.process_time()
+    intervals(labels, probabilities, np.arange(1311), CLASSES)
+    assert time.process_time() - started < 10
+
+
+@pytest.mark.parametrize("accuracy", [0.9, 0.98])
+def test_the_intervals_of_an_accuracy_cover_the_truth(accuracy: float) -> None:
+    rng = np.random.default_rng(4)
+    groups = np.arange(200) * 9 // 10  # every tenth image has a near-duplicate
+    ends = [mean_interval((rng.random(180) < accuracy)[groups], groups, 100, seed)["interval"] for seed in range(300)]
+    held = np.mean([low <= accuracy <= high for low, high in ends])
+    # 300 draws of 95 % lie within 91 and 98 % in 99 of 100 cases.
+    assert 0.91 <= held <= 0.985
