@@ -1,0 +1,222 @@
+"""Does a saliency map depend on what the network learned? Its weights are destroyed and the maps compared.
+
+Maps are (N, H, W); signed ones are compared by `saliency.importance`. All likenesses are of two maps of the same image,
+1 for equal ones, and do not depend on the maps' scale. A map that the destroyed network leaves empty, as Grad-CAM's may
+be for a class, is like nothing: one draw of random weights says little, two or three say more.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import cv2
+import keras
+import numpy as np
+from scipy.stats import rankdata
+
+from core.explanation.saliency import importance, normalise
+
+LIMIT = 0.25  # of a map may be left when the network is random
+
+Maps = dict[str, np.ndarray]  # method -> (N, H, W)
+Likeness = dict[str, np.ndarray]  # measure -> (N,), or (steps, N)
+
+
+def similarity(one: np.ndarray, other: np.ndarray) -> Likeness:
+    """How alike two sets of non-negative maps (N, H, W) are: the measures of Adebayo 2018, section 3, float64 (N,).
+
+    `rank_correlation` (Spearman) and `hog_correlation` (Pearson, of `hog`) lie in -1..1, `ssim` too. A map of one
+    value has no order and no gradients: its two correlations are 0.
+    """
+    one, other = normalise(one), normalise(other)
+    return {
+        "rank_correlation": _pearson(_ranks(one), _ranks(other)),
+        "ssim": np.array([ssim(a, b) for a, b in zip(one, other, strict=True)], np.float64),
+        "hog_correlation": _pearson(hog(one), hog(other)),
+    }
+
+
+def ssim(one: np.ndarray, other: np.ndarray) -> float:
+    """Mean structural similarity of two maps (H, W) in 0..1 (Wang 2004, eq. 13, with its window and constants).
+
+    The 11x11 Gaussian window (standard deviation 1.5) stays inside the image, so H and W are at least 11.
+    """
+
+    def mean(x: np.ndarray) -> np.ndarray:
+        return cv2.GaussianBlur(x, (11, 11), 1.5)[5:-5, 5:-5]
+
+    one, other = one.astype(np.float64), other.astype(np.float64)
+    a, b = mean(one), mean(other)
+    variances = mean(one * one) - a * a + mean(other * other) - b * b
+    covariance = mean(one * other) - a * b
+    c1, c2 = 0.01**2, 0.03**2
+    return float(np.mean((2 * a * b + c1) * (2 * covariance + c2) / ((a * a + b * b + c1) * (variances + c2))))
+
+
+def hog(maps: np.ndarray) -> np.ndarray:
+    """Histograms of oriented gradients of maps (N, H, W), a row each (Dalal 2005): 8x8 cells, 9 unsigned orientations.
+
+    Cells are an eighth of the map (16 pixels of 128, the size that Adebayo 2018 take), what is left over at the right
+    and below is cut off; blocks of 3x3 cells, L2 norm clipped at 0.2 and normed again.
+    """
+    n, height, width = maps.shape[0], maps.shape[1] // 8 * 8, maps.shape[2] // 8 * 8
+    down, across = np.gradient(maps[:, :height, :width].astype(np.float64), axis=(1, 2))
+    strength = np.hypot(down, across)
+    angle = np.minimum((np.rad2deg(np.arctan2(down, across)) % 180 / 20).astype(int), 8)
+    votes = [
+        np.where(angle == part, strength, 0).reshape(n, 8, height // 8, 8, width // 8).mean(axis=(2, 4))
+        for part in range(9)
+    ]
+    blocks = np.lib.stride_tricks.sliding_window_view(np.stack(votes, axis=-1), (3, 3), axis=(1, 2)).reshape(n, 36, 81)
+    blocks = np.minimum(_unit(blocks), 0.2)
+    return _unit(blocks).reshape(n, 36 * 81)
+
+
+def _unit(blocks: np.ndarray) -> np.ndarray:
+    return blocks / np.sqrt((blocks**2).sum(axis=-1, keepdims=True) + 1e-10)
+
+
+def _ranks(maps: np.ndarray) -> np.ndarray:
+    return rankdata(maps.reshape(len(maps), maps.shape[1] * maps.shape[2]), axis=1)
+
+
+def _pearson(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    one, other = (rows - rows.mean(axis=1, keepdims=True) for rows in (one, other))
+    size = np.sqrt((one**2).sum(axis=1) * (other**2).sum(axis=1))
+    return (one * other).sum(axis=1) / np.where(size > 0, size, 1)
+
+
+def randomisations(model: keras.Model, mode: str, steps: int, seed: int = 0) -> Iterator[str]:
+    """Destroy the model's weights in place, step by step from the logits down; yield each step's lowest layer.
+
+    `cascading`: each step adds to the ones before, the last leaves nothing learned; `independent`: one step at a time,
+    the rest stays as learned (Adebayo 2018, section 4). Step 1 is the logits' layer alone, the others share the layers
+    below evenly. The weights return when the loop ends.
+    """
+    units: list[list[keras.layers.Layer]] = []
+    for layer in model.layers:
+        if any(len(variable.shape) > 1 for variable in layer.weights):
+            units.append([layer])
+        elif layer.weights and units:
+            units[-1].append(layer)  # a normalisation goes with the convolution before it
+    below = np.array_split(np.arange(len(units) - 1)[::-1], max(steps - 1, 1))
+    groups: list[list[int]] = [[len(units) - 1], *(part.tolist() for part in below if len(part))]
+    learned = model.get_weights()
+    try:
+        for group in groups:
+            if mode == "independent":
+                model.set_weights(learned)
+            for index in group:
+                for layer in units[index]:
+                    layer.set_weights(_initial_weights(layer, (seed, index)))
+            yield units[group[-1]][0].name
+    finally:
+        model.set_weights(learned)
+
+
+def _initial_weights(layer: keras.layers.Layer, seed: tuple[int, int]) -> list[np.ndarray]:
+    """As before training: kernels drawn after He 2015, normalisation without effect, no bias."""
+    rng, weights = np.random.default_rng(seed), []
+    for variable in layer.weights:
+        shape = tuple(variable.shape)
+        if len(shape) > 1:
+            weights.append(rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape).astype(np.float32))
+        else:
+            ones = variable.name in ("gamma", "moving_variance")
+            weights.append(np.full(shape, float(ones), np.float32))
+    return weights
+
+
+@dataclass(frozen=True)
+class RandomisationTest:
+    """How like the learned maps those of randomised networks are."""
+
+    layers: list[str]  # the lowest layer of each step
+    likeness: dict[str, Likeness]  # method -> measure -> (steps, N)
+    other_image: dict[str, Likeness]  # method -> measure -> (N,): likeness to the learned map of another image
+
+    def left(self) -> dict[str, np.ndarray]:
+        """What is left of each method's maps after each step, (steps,): 1 for all, 0 for as much as chance gives.
+
+        Chance is the likeness to another image's map; per measure (likeness - chance) / (1 - chance) of the means over
+        the images, then the mean of the measures.
+        """
+        shares = {}
+        for method, measures in self.likeness.items():
+            chance = {measure: values.mean() for measure, values in self.other_image[method].items()}
+            shares[method] = np.mean(
+                [
+                    (values.mean(axis=1) - chance[measure]) / max(1 - chance[measure], 1e-6)
+                    for measure, values in measures.items()
+                ],
+                axis=0,
+            )
+        return shares
+
+    def verdicts(self, limit: float = LIMIT) -> dict[str, tuple[bool, str]]:
+        """Whether each method passes, and the sentence that says so, for a cascading test.
+
+        A map that shows what the network learned must be gone once the upper half of its layers is random, and stay
+        so: passed where from the middle step on at most `limit` is `left`. The paper gives no threshold; this one lies
+        between what plain gradients keep and what guided backpropagation keeps in a trained compact network.
+        """
+        middle, found = (len(self.layers) - 1) // 2, {}
+        for method, shares in self.left().items():
+            most = float(shares[middle:].max())
+            passes = most <= limit
+            found[method] = (
+                passes,
+                (
+                    f"{method} {'passes' if passes else 'fails'}: with the weights random from the logits down to "
+                    f"{self.layers[middle]} or further, up to {max(most, 0):.0%} of its map is left (limit {limit:.0%})"
+                ),
+            )
+        return found
+
+
+def randomisation_test(
+    model: keras.Model, maps: Callable[[], Maps], mode: str, steps: int, seed: int = 0
+) -> RandomisationTest:
+    """Compare the model's maps with those after each step of `randomisations`.
+
+    `maps()` explains the model as it is at that moment, always the same images and classes; of one image alone chance
+    cannot be told and counts as 0. Memory holds two sets of maps.
+    """
+    learned = {method: importance(values) for method, values in maps().items()}
+    layers, rows = [], []
+    for layer in randomisations(model, mode, steps, seed):
+        layers.append(layer)
+        rows.append({method: similarity(learned[method], importance(values)) for method, values in maps().items()})
+    likeness = {
+        method: {measure: np.stack([row[method][measure] for row in rows]) for measure in rows[0][method]}
+        for method in learned
+    }
+    half = len(next(iter(learned.values()))) // 2  # images often come sorted by class: the other is of another one
+    other = {
+        method: similarity(values, np.roll(values, half, axis=0) if half else 0 * values)
+        for method, values in learned.items()
+    }
+    return RandomisationTest(layers, likeness, other)
+
+
+def stability(
+    maps: Callable[[np.ndarray], Maps], images: np.ndarray, shift: int = 4, noise: float = 2.0, seed: int = 0
+) -> dict[str, dict[str, Likeness]]:
+    """Compare the maps of images (N, H, W, C) with those of the same images, changed as no reader would notice.
+
+    `shift`: by so many pixels down and right, the border repeated; the maps are shifted back and compared where both
+    have a value. `noise`: Gaussian, of this standard deviation in grey levels. Returns {method: {change: likeness}}.
+    """
+    height, width = images.shape[1:3]
+    moved = np.pad(images, ((0, 0), (shift, 0), (shift, 0), (0, 0)), mode="edge")[:, :height, :width]
+    noisy = images + np.random.default_rng(seed).normal(0, noise, images.shape)
+    still, shifted, shaken = (
+        {method: importance(values) for method, values in maps(changed).items()}
+        for changed in (images, moved, np.clip(noisy, 0, 255).astype(np.float32))
+    )
+    return {
+        method: {
+            "shift": similarity(values[:, : height - shift, : width - shift], shifted[method][:, shift:, shift:]),
+            "noise": similarity(values, shaken[method]),
+        }
+        for method, values in still.items()
+    }

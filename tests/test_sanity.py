@@ -1,0 +1,193 @@
+"""Likeness of maps against direct computations; randomised weights; verdicts on methods known to pass or fail."""
+
+import keras
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from core.explanation.saliency import Explainer
+from core.explanation.sanity import hog, randomisation_test, randomisations, similarity, ssim, stability
+
+
+def noise(seed: int, n: int = 4, size: int = 32) -> np.ndarray:
+    return np.random.default_rng(seed).random((n, size, size)).astype(np.float32)
+
+
+def small() -> keras.Model:
+    """Four weighted layers, with normalisation behind the first two."""
+    keras.utils.set_random_seed(2)
+    x = image = keras.Input((32, 32, 1), name="image")
+    x = keras.layers.Rescaling(1 / 255)(x)
+    for index, filters in enumerate([4, 8]):
+        x = keras.layers.BatchNormalization(name=f"bn{index}")(keras.layers.Conv2D(filters, 3, name=f"conv{index}")(x))
+        x = keras.layers.ReLU()(x)
+    x = keras.layers.ReLU()(keras.layers.Conv2D(8, 3, name="conv2")(x))
+    x = keras.layers.Dense(3, name="logits")(keras.layers.Dropout(0.4)(keras.layers.GlobalAveragePooling2D()(x)))
+    model = keras.Model(image, keras.layers.Softmax(name="probabilities")(x))
+    model.set_weights([weight + 0.1 for weight in model.get_weights()])  # nothing is as it began
+    return model
+
+
+def test_a_map_is_like_itself_at_any_scale() -> None:
+    for name, values in similarity(noise(0), 1e-6 * noise(0)).items():
+        np.testing.assert_allclose(values, 1, rtol=1e-6, err_msg=name)
+
+
+def test_noise_is_not_like_other_noise() -> None:
+    found = similarity(noise(0, 30), noise(1, 30))
+    assert {name: values.shape for name, values in found.items()} == dict.fromkeys(found, (30,))
+    assert abs(found["rank_correlation"].mean()) < 0.02
+    assert abs(found["ssim"].mean()) < 0.05
+    assert abs(found["hog_correlation"].mean()) < 0.25  # cells of 4x4 pixels
+
+
+def test_rank_correlation_is_spearmans() -> None:
+    one, other = noise(0), np.maximum(noise(0) + noise(1) - 1, 0)  # with ties
+    expected = [spearmanr(a.ravel(), b.ravel()).statistic for a, b in zip(one, other, strict=True)]
+    np.testing.assert_allclose(similarity(one, other)["rank_correlation"], expected, rtol=1e-9)
+    ramp = np.linspace(0, 1, 1024, dtype=np.float32).reshape(1, 32, 32)
+    assert similarity(ramp, 1 - ramp)["rank_correlation"][0] == pytest.approx(-1)
+    assert similarity(ramp, ramp**9)["rank_correlation"][0] == pytest.approx(1)
+
+
+def test_ssim_is_that_of_the_paper() -> None:
+    # Of two flat images only the luminance term is left.
+    flat = np.ones((16, 16), np.float32)
+    assert ssim(0.2 * flat, 0.6 * flat) == pytest.approx((2 * 0.12 + 1e-4) / (0.04 + 0.36 + 1e-4))
+    one, other = noise(0, 1, 20)[0].astype(float), noise(1, 1, 20)[0].astype(float)
+    other = 0.5 * one + 0.5 * other
+    y, x = np.mgrid[-5:6, -5:6]
+    window = np.exp(-(x**2 + y**2) / (2 * 1.5**2))
+    window /= window.sum()
+    local = []
+    for top in range(10):
+        for left in range(10):
+            a, b = one[top : top + 11, left : left + 11], other[top : top + 11, left : left + 11]
+            mean_a, mean_b = (window * a).sum(), (window * b).sum()
+            var_a, var_b = (window * (a - mean_a) ** 2).sum(), (window * (b - mean_b) ** 2).sum()
+            cov = (window * (a - mean_a) * (b - mean_b)).sum()
+            local.append(
+                (2 * mean_a * mean_b + 1e-4)
+                * (2 * cov + 9e-4)
+                / ((mean_a**2 + mean_b**2 + 1e-4) * (var_a + var_b + 9e-4))
+            )
+    assert ssim(one, other) == pytest.approx(np.mean(local), rel=1e-6)
+
+
+def test_hog_votes_for_the_orientation_of_the_edge() -> None:
+    y, x = np.mgrid[:64, :64] / 64.0
+    for angle in 5, 47, 90, 133, 171:
+        ramp = np.cos(np.deg2rad(angle)) * x + np.sin(np.deg2rad(angle)) * y
+        blocks = hog((ramp - ramp.min())[None]).reshape(36, 9, 9)
+        assert blocks.sum(axis=(0, 2)).argmax() == angle // 20
+    across, down = (hog(np.sin(20 * part)[None]) for part in (x, y))
+    assert np.corrcoef(across, down)[0, 1] < 0 < np.corrcoef(across, hog(np.sin(21 * x)[None]))[0, 1]
+
+
+def test_flat_maps_have_no_order() -> None:
+    for values in similarity(np.zeros((2, 32, 32)), noise(0, 2)).values():
+        assert np.isfinite(values).all()
+    assert similarity(np.zeros((1, 32, 32)), noise(0, 1))["rank_correlation"][0] == 0
+
+
+def changed_layers(model: keras.Model, learned: list[list[np.ndarray]]) -> set[str]:
+    return {
+        layer.name
+        for layer, weights in zip(model.layers, learned, strict=True)
+        if any((now != old).any() for now, old in zip(layer.get_weights(), weights, strict=True))
+    }
+
+
+def test_cascading_and_independent_randomisation() -> None:
+    model = small()
+    learned = [layer.get_weights() for layer in model.layers]
+    changed = [(layer, changed_layers(model, learned)) for layer in randomisations(model, "cascading", 4)]
+    assert changed == [
+        ("logits", {"logits"}),
+        ("conv2", {"logits", "conv2"}),
+        ("conv1", {"logits", "conv2", "conv1", "bn1"}),
+        ("conv0", {"logits", "conv2", "conv1", "bn1", "conv0", "bn0"}),
+    ]
+    changed = [(layer, changed_layers(model, learned)) for layer in randomisations(model, "independent", 3)]
+    assert changed == [("logits", {"logits"}), ("conv1", {"conv2", "conv1", "bn1"}), ("conv0", {"conv0", "bn0"})]
+    assert changed_layers(model, learned) == set()
+
+
+def test_randomised_weights_come_from_the_seed_and_have_the_scale_of_a_fresh_network() -> None:
+    model, found = small(), []
+    for seed in 1, 1, 2:
+        for _ in randomisations(model, "cascading", 2, seed):
+            weights = model.get_layer("conv2").get_weights()
+        found.append(weights)
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    assert (found[0][0] != found[2][0]).any()
+    assert found[0][0].std() == pytest.approx(np.sqrt(2 / (3 * 3 * 8)), rel=0.15)
+    assert not found[0][1].any()
+
+
+def test_the_weights_return_even_after_an_error() -> None:
+    model = small()
+    learned = [layer.get_weights() for layer in model.layers]
+
+    def fail() -> dict[str, np.ndarray]:
+        if changed_layers(model, learned):
+            raise RuntimeError
+        return {"any": noise(0)}
+
+    with pytest.raises(RuntimeError):
+        randomisation_test(model, fail, "cascading", 3)
+    assert changed_layers(model, learned) == set()
+
+
+def test_a_network_decides_gradients_and_not_the_controls() -> None:
+    model = small()
+    explainer, images = Explainer(model), np.random.default_rng(0).integers(0, 256, (4, 32, 32, 1)).astype(np.uint8)
+    methods, classes = ["gradient", "sobel", "random"], np.zeros(4, int)
+    test = randomisation_test(model, lambda: explainer.explain(images, classes, methods), "cascading", 4)
+    assert test.layers == ["logits", "conv2", "conv1", "conv0"] and set(test.likeness) == set(methods)
+    for method in "sobel", "random":
+        for values in test.likeness[method].values():
+            assert values.shape == (4, 4)
+            np.testing.assert_allclose(values, 1, rtol=1e-6)
+        np.testing.assert_allclose(test.left()[method], 1, rtol=1e-6)
+        passes, sentence = test.verdicts()[method]
+        assert not passes and sentence.startswith(f"{method} fails: ") and "up to 100% of its map is left" in sentence
+    assert test.left()["gradient"][-1] < 0.3
+
+
+def test_a_method_that_reads_the_upper_layers_passes_and_one_that_reads_the_lowest_fails() -> None:
+    model = small()
+
+    def maps() -> dict[str, np.ndarray]:
+        def map_of(layer: str) -> np.ndarray:
+            value = float(np.abs(model.get_layer(layer).get_weights()[0]).sum())
+            return noise(int(1000 * value), 6)
+
+        return {"upper": map_of("conv2"), "lowest": map_of("conv0")}
+
+    test = randomisation_test(model, maps, "cascading", 4)
+    verdicts = test.verdicts()
+    assert verdicts["upper"][0] and "conv2" in verdicts["upper"][1]
+    assert test.left()["lowest"].round(2)[:3].tolist() == [1, 1, 1] and not verdicts["lowest"][0]
+    assert abs(test.left()["lowest"][3]) < 0.1
+    independent = randomisation_test(model, maps, "independent", 4).left()
+    np.testing.assert_allclose(independent["upper"].round(1), [1, 0, 1, 1], atol=0.1)
+    np.testing.assert_allclose(independent["lowest"].round(1), [1, 1, 1, 0], atol=0.1)
+
+
+def test_one_image_and_none() -> None:
+    assert all(values.shape == (0,) for values in similarity(noise(0, 0), noise(1, 0)).values())
+    model = small()
+    test = randomisation_test(model, lambda: {"fixed": noise(0, 1)}, "cascading", 2)
+    np.testing.assert_allclose(test.left()["fixed"], 1, atol=0.01)
+
+
+def test_stability_of_maps_that_move_with_the_image_and_of_one_that_does_not() -> None:
+    images = np.random.default_rng(0).integers(20, 230, (3, 40, 40, 1)).astype(np.uint8)
+    fixed = np.broadcast_to(noise(5, 1, 40), (3, 40, 40))
+    found = stability(lambda images: {"image": images[..., 0].astype(np.float32), "fixed": fixed}, images, shift=3)
+    for name in "rank_correlation", "ssim", "hog_correlation":
+        np.testing.assert_allclose(found["image"]["shift"][name], 1, atol=0.01)
+        assert (found["image"]["noise"][name] > 0.9).all()
+        np.testing.assert_allclose(found["fixed"]["noise"][name], 1, rtol=1e-6)
+    assert abs(found["fixed"]["shift"]["rank_correlation"]).max() < 0.15
