@@ -1,0 +1,41 @@
+# make repro: set up and run the pipeline. make test: set up and run the tests. Both work on a fresh machine.
+PYTHON ?= python3
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: setup repro test lint lock studies compare
+
+repro: setup
+	dvc repro
+
+test: setup
+	python -m pytest
+
+lint: setup
+	ruff check
+	ruff format --check
+	mypy
+
+setup: $(VENV)/.complete
+
+# A stamp that is as new as the requirements says that they are all installed.
+$(VENV)/.complete: requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11 to 3.13 is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	python -m pip install --disable-pip-version-check --require-hashes -r requirements.txt
+	touch $@
+
+# Renew requirements.txt from requirements.in.
+lock:
+	uv pip compile --universal --generate-hashes --python-version 3.11 requirements.in -o requirements.txt
+
+# Renew the copies of dvc.yaml.
+studies:
+	for study in studies/*/; do cp dvc.yaml $$study; done
+
+# Compare the pipelines to the letter: two experiments that share all training.
+compare: setup
+	dvc exp run -n noaug -S pipeline=noaug
+	dvc exp run -n aug -S pipeline=aug
+	dvc metrics diff noaug aug --md
+	dvc plots diff noaug aug -o plots_diff

@@ -1,0 +1,157 @@
+"""crop: find the head in each image, cut it out, resize it (report, section III A and B).
+
+Reads   data/raw, data/masks, data/raw.csv, data/refused.csv, metrics/dataset.json, params `crop`.
+Writes  data/cropped/{images,masks} (grey PNG of `crop.size` a side), data/external (the same of the external test set,
+        apart, so that no training depends on it), data/cropped.csv, data/quarantine.csv (what cannot be used, and why),
+        data/descriptions (what the audit for copies compares), metrics/crop.json, plots/crop_steps.png (figure 1),
+        plots/resolutions.png (the sanity check of section III C).
+"""
+
+import hashlib
+import os
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from core.figures import data as figures
+from core.files import UserError, progress, read_csv, read_json, replacing, run, write_csv, write_json, write_png
+from core.images.descriptors import Description, describe
+from core.images.imaging import CropSteps, cut, find_head, resize, resize_mask
+from core.params import Crop, load_params
+from core.sources.reading import BadImage, Limits, decode_grey, read_file, read_grey
+from core.sources.records import ImageRecord, read_records, write_records
+
+RAW, MASKS = Path("data/raw"), Path("data/masks")
+
+
+@dataclass(frozen=True)
+class Cropped:
+    """An image that can be used."""
+
+    raw: ImageRecord
+    record: ImageRecord  # with the paths of the cropped image and mask
+    shape: tuple[int, ...]  # of the raw image
+    cut_shape: tuple[int, ...]  # after the crop, before the resize
+    whole: bool  # no head was found: the image is kept whole, as in the report
+    sha256: str  # of the file
+    description: Description
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """An image that cannot."""
+
+    path: str
+    reason: str
+    size: int  # bytes
+
+
+def main() -> None:
+    params = load_params()
+    records = read_records("data/raw.csv")
+    if len({cropped_name(record.path) for record in records}) < len(records):
+        raise UserError("data/raw: two images differ by an added .png alone in their names; rename one")
+    refused = [Quarantined(row["path"], row["reason"], int(row["size"])) for row in read_csv("data/refused.csv")]
+    with replacing("data/cropped") as own, replacing("data/external") as external:
+        for folder in (own, external):
+            (folder / "images").mkdir(parents=True)
+            (folder / "masks").mkdir()
+        work = partial(crop_one, settings=params.crop, own=own, external=external)
+        with ProcessPoolExecutor(os.cpu_count(), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+            results = list(progress(pool.map(work, records, chunksize=16), "crop", len(records)))
+        used = [result for result in results if isinstance(result, Cropped)]
+        bad = refused + [result for result in results if isinstance(result, Quarantined)]
+        write_csv("data/quarantine.csv", [vars(file) for file in bad], ["path", "reason", "size"])
+        stop_when_too_many(bad, len(used) + len(bad), params.crop.max_quarantined)
+    write_records("data/cropped.csv", [result.record for result in used])
+    write_descriptions(used)
+    ignored = sum(table["ignored"] for table in read_json("metrics/dataset.json").values())
+    write_json("metrics/crop.json", summary(used, bad, ignored))
+    first = {label: next(u.raw for u in used if u.raw.label == label) for label in params.dataset.classes}
+    figures.crop_steps({label: steps(record, params.crop) for label, record in first.items()}, params.plots.dpi)
+    figures.resolutions([u.shape for u in used], [u.cut_shape for u in used], params.crop.size, params.plots.dpi)
+
+
+def crop_one(record: ImageRecord, settings: Crop, own: Path, external: Path) -> Cropped | Quarantined:
+    """Crop one image and its mask, and describe it for the audit, from one decoding; runs in a worker process."""
+    limits = Limits(settings.min_side, settings.max_pixels)
+    try:
+        data = read_file(RAW / record.path, limits, RAW)
+        grey = decode_grey(data, limits, record.path)
+    except BadImage as error:
+        return Quarantined(record.path, str(error), (RAW / record.path).lstat().st_size)
+    head = head_of(grey, settings)
+    part = cut(grey, head.box)
+    name = cropped_name(record.path)
+    folder = external if record.part == "External" else own
+    write_png(folder / "images" / name, resize(part, settings.size, settings.interpolation))
+    if record.mask:
+        mask = cv2.imread(str(MASKS / record.mask), cv2.IMREAD_GRAYSCALE)
+        if mask is None or mask.shape != grey.shape:
+            found = "damaged" if mask is None else f"of {mask.shape[1]}x{mask.shape[0]} pixels"
+            raise UserError(
+                f"{MASKS / record.mask}: the mask is {found}, its image {record.path} of "
+                f"{grey.shape[1]}x{grey.shape[0]}; a mask must lie on its image pixel by pixel"
+            )
+        write_png(folder / "masks" / name, resize_mask(cut(mask, head.box), settings.size))
+    changed = replace(record, path=name, mask=name if record.mask else "")
+    digest = hashlib.sha256(data).hexdigest()
+    return Cropped(record, changed, grey.shape, part.shape, head.contour is None, digest, describe(grey))
+
+
+def cropped_name(path: str) -> str:
+    return path if path.endswith(".png") else f"{path}.png"
+
+
+def head_of(grey: np.ndarray, settings: Crop) -> CropSteps:
+    return find_head(grey, settings.blur, settings.threshold, settings.erode, settings.dilate, settings.padding)
+
+
+def stop_when_too_many(bad: list[Quarantined], found: int, allowed: float) -> None:
+    if len(bad) > allowed * found:
+        listed = "; ".join(f"{file.path}: {file.reason}" for file in bad[:10])
+        raise UserError(
+            f"data/quarantine.csv: {len(bad)} of {found} images cannot be used, more than crop.max_quarantined = "
+            f"{allowed:.2%}. Mend or remove them, or raise it. The first: {listed}"
+        )
+
+
+def write_descriptions(used: list[Cropped]) -> None:
+    """Write what the audit compares, in the order of data/cropped.csv."""
+    with replacing("data/descriptions") as folder:
+        folder.mkdir()
+        np.save(folder / "descriptors.npy", np.stack([u.description.descriptor for u in used]))
+        np.save(folder / "thumbnails.npy", np.stack([u.description.thumbnail for u in used]))
+        rows = [{"path": u.record.path, "bytes": u.sha256, "pixels": u.description.pixel_sha256} for u in used]
+        write_csv(folder / "hashes.csv", rows, ["path", "bytes", "pixels"])
+
+
+def summary(used: list[Cropped], bad: list[Quarantined], ignored: int) -> dict:
+    """Count what was found and used, and by how much the crop shrinks an image."""
+    kept = [float(np.prod(u.cut_shape) / np.prod(u.shape)) for u in used]
+    return {
+        "found": len(used) + len(bad) + ignored,
+        "used": len(used),
+        "quarantined": len(bad),
+        "ignored": ignored,
+        "quarantined_by_reason": dict(sorted(Counter(file.reason.split(":")[0] for file in bad).items())),
+        "kept_whole": sum(u.whole for u in used),
+        "area_kept": {"median": float(np.median(kept)), "min": min(kept), "max": max(kept)},
+        "raw_sizes": len({u.shape for u in used}),
+    }
+
+
+def steps(record: ImageRecord, settings: Crop) -> tuple:
+    """Crop one image again for figure 1: the image, its head with contour and box, and the cropped image."""
+    grey = read_grey(RAW / record.path, Limits(settings.min_side, settings.max_pixels), root=RAW)
+    head = head_of(grey, settings)
+    return grey, head, resize(cut(grey, head.box), settings.size, settings.interpolation)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,191 @@
+"""evaluate: measure both pipelines, with intervals, on the whole test set, its clean part and images from elsewhere.
+
+Reads   models/{noaug,aug}.keras, data/split/*.csv, data/cropped, data/external, plots/history/*.csv, params `evaluate`,
+        `pipeline`.
+Writes  metrics/{noaug,aug}.json (Tables III and IV, by part; calibration; selective prediction; external),
+        metrics/intervals.json (95 % intervals of all of it), metrics/comparison.json (aug minus noaug, with tests),
+        data/predictions/*.csv, data/errors/*.csv (the most confident errors, suspected labels),
+        plots/confusion/*.{csv,png} (figure 3), plots/learning_curves.png (figure 2), plots/calibration.png,
+        plots/selective.png, plots/comparison (the paper's numbers beside ours, where the study is the paper's),
+        and the study's own pipeline once more under fixed names (metrics/test.json, plots/confusion/test.*,
+        plots/history_test.csv), so that two experiments that differ in `pipeline` alone are compared by
+        `dvc metrics diff` and `dvc plots diff`.
+
+A test image is clean where its group (its copies, its patient) holds no image of training or validation, else leaked.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from scipy.special import softmax
+
+from core.evaluation import calibration, errors, published, selective, summary
+from core.evaluation.metrics import confusion_matrix
+from core.evaluation.summary import Measure, Outputs
+from core.figures import results as figures
+from core.files import progress, read_csv, replacing, run, write_bytes, write_csv, write_json
+from core.images.dataset import EXTERNAL, Sample, groups_of, labels_of, load_images, read_samples
+from core.network.model import load_for
+from core.network.training import predict_logits, set_up
+from core.params import Params, load_params
+
+PIPELINES = ("noaug", "aug")
+
+
+def main() -> None:
+    params = load_params()
+    set_up(params.train.threads)
+    classes = params.dataset.classes
+    samples = {name: read_samples(f"data/split/{name}.csv") for name in ("train", "val", "test", "external")}
+    labels = {name: labels_of(samples[name], classes) for name in ("val", "test")}
+    groups = {name: groups_of(table) for name, table in samples.items()}
+    leaked = np.isin(groups["test"], np.concatenate([groups["train"], groups["val"]]))
+    parts = {"all": np.ones(len(leaked), bool), "clean": ~leaked, "leaked": leaked}
+
+    outputs = run_models(samples, params)
+    histories = {pipeline: read_csv(f"plots/history/{pipeline}.csv") for pipeline in PIPELINES}
+    settings = params.evaluate
+    how = Measure(classes, params.dataset.negative, settings.resamples, settings.seed, settings.error)
+    metrics, bounds = {}, {}
+    for pipeline in progress(PIPELINES, "evaluate"):
+        said = outputs[pipeline]
+        by_part, bounds[pipeline] = summary.by_part(
+            labels["test"], softmax(said.test, axis=1), groups["test"], parts, how
+        )
+        outside, bounds[pipeline]["external"] = summary.external(
+            *describe_external(samples["external"], params), groups["external"], said.external, how
+        )
+        metrics[pipeline] = {
+            "training": summary.training_summary(histories[pipeline]),
+            "test": by_part,
+            "external": outside,
+            "calibration": summary.calibrate(labels["test"], said, parts),
+            "selective": summary.select(labels, said, parts, how),
+        }
+        write_json(f"metrics/{pipeline}.json", metrics[pipeline])
+    write_json("metrics/intervals.json", bounds)
+    write_json("metrics/comparison.json", summary.compare(labels["test"], outputs, groups["test"], parts, how))
+
+    write_predictions(samples, outputs, leaked, classes)
+    write_errors(samples, labels, outputs, leaked, classes)
+    draw(labels["test"], outputs, histories, params)
+    write_own(params.pipeline, metrics[params.pipeline])
+    write_published(metrics, params)
+
+
+def run_models(samples: Mapping[str, list[Sample]], params: Params) -> dict[str, Outputs]:
+    size, batch = params.model.image_size, params.evaluate.batch_size
+    images = {name: load_images(samples[name], size) for name in ("val", "test")}
+    images["external"] = load_images(samples["external"], size, EXTERNAL)
+    outputs = {}
+    for pipeline in PIPELINES:
+        model, card = load_for(params.dataset.classes, f"models/{pipeline}.keras")
+        none = np.empty((0, len(params.dataset.classes)), np.float32)
+        logits = {name: predict_logits(model, array, batch) if len(array) else none for name, array in images.items()}
+        outputs[pipeline] = Outputs(**logits, temperature=card["temperature"])
+    return outputs
+
+
+def describe_external(samples: list[Sample], params: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return source, label (-1 for a coarser one) and whether it shows a tumour, of each external image."""
+    classes = params.dataset.classes
+    labels = [classes.index(sample.label) if sample.label in classes else -1 for sample in samples]
+    ill = [sample.label != params.dataset.negative for sample in samples]
+    return np.array([sample.source for sample in samples]), np.array(labels, np.int64), np.array(ill, bool)
+
+
+def write_predictions(
+    samples: Mapping[str, list[Sample]], outputs: Mapping[str, Outputs], leaked: np.ndarray, classes: list[str]
+) -> None:
+    with replacing("data/predictions") as folder:
+        for pipeline, said in outputs.items():
+            for name, logits in (("test", said.test), ("external", said.external)):
+                rows = [
+                    {
+                        "path": sample.path,
+                        "label": sample.label,
+                        "group": sample.group,
+                        "part": "" if name == "external" else "leaked" if leaked[place] else "clean",
+                        "predicted": classes[int(row.argmax())],
+                    }
+                    | {f"p_{c}": f"{value:.6f}" for c, value in zip(classes, row, strict=True)}
+                    for place, (sample, row) in enumerate(zip(samples[name], softmax(logits, axis=1), strict=True))
+                ]
+                columns = ["path", "label", "group", "part", "predicted", *(f"p_{c}" for c in classes)]
+                write_csv(folder / f"{pipeline}_{name}.csv", rows, columns)
+
+
+def write_errors(
+    samples: Mapping[str, list[Sample]],
+    labels: Mapping[str, np.ndarray],
+    outputs: Mapping[str, Outputs],
+    leaked: np.ndarray,
+    classes: list[str],
+) -> None:
+    """Write the errors worth a look, and the labels that may be wrong, by both pipelines' mean on held-out images."""
+    names = [sample.path for sample in samples["test"]]
+    probabilities = {pipeline: softmax(said.test, axis=1) for pipeline, said in outputs.items()}
+    rows = errors.error_rows(names, labels["test"], probabilities, classes, leaked)
+    with replacing("data/errors") as folder:
+        write_csv(folder / "errors.csv", rows, errors.COLUMNS)
+        for pipeline, said in probabilities.items():
+            pairs = errors.class_pairs(labels["test"], said.argmax(1), classes)
+            write_csv(folder / f"confused_{pipeline}.csv", pairs, ["label", "predicted", "n", "share"])
+        held_out = np.concatenate([labels["val"], labels["test"]])
+        mean = np.mean([softmax(np.concatenate([said.val, said.test]), axis=1) for said in outputs.values()], axis=0)
+        paths = [sample.path for sample in samples["val"]] + names
+        suspects = errors.label_suspects(paths, held_out, mean, classes)
+        write_csv(folder / "label_suspects.csv", suspects, ["image", "label", "suggested", "probability_of_label"])
+
+
+def draw(labels: np.ndarray, outputs: Mapping[str, Outputs], histories: dict, params: Params) -> None:
+    style = params.plots
+    figures.learning_curves(histories, style.dpi)
+    curves, diagrams = {}, {}
+    for pipeline, said in outputs.items():
+        probabilities = softmax(said.test, axis=1)
+        write_confusion(pipeline, labels, probabilities.argmax(1), params)
+        edges = calibration.equal_width_edges()
+        after = calibration.apply_temperature(said.test, said.temperature)
+        diagrams[pipeline] = [calibration.reliability_diagram(labels, said_, edges) for said_ in (probabilities, after)]
+        curves[pipeline] = selective.risk_coverage(labels, after)
+    figures.calibration(diagrams, style.dpi)
+    figures.selective(curves, style.dpi)
+
+
+def write_confusion(pipeline: str, labels: np.ndarray, predictions: np.ndarray, params: Params) -> None:
+    """Write one row an image, which DVC counts, and the picture."""
+    classes = params.dataset.classes
+    rows = [{"actual": classes[a], "predicted": classes[p]} for a, p in zip(labels, predictions, strict=True)]
+    write_csv(f"plots/confusion/{pipeline}.csv", rows, ["actual", "predicted"])
+    matrix = confusion_matrix(labels, predictions, len(classes))
+    figures.confusion(
+        matrix,
+        classes,
+        figures.PIPELINE_NAMES[pipeline],
+        f"plots/confusion/{pipeline}.png",
+        params.plots.colormap,
+        params.plots.dpi,
+    )
+
+
+def write_own(pipeline: str, metrics: dict) -> None:
+    """Write the study's own pipeline once more under fixed names."""
+    write_json("metrics/test.json", {"pipeline": pipeline, **metrics["test"], "external": metrics["external"]})
+    for source, target in [
+        (f"plots/confusion/{pipeline}.csv", "plots/confusion/test.csv"),
+        (f"plots/confusion/{pipeline}.png", "plots/confusion/test.png"),
+        (f"plots/history/{pipeline}.csv", "plots/history_test.csv"),
+    ]:
+        write_bytes(target, Path(source).read_bytes())
+
+
+def write_published(metrics: dict[str, dict], params: Params) -> None:
+    """Write the paper's numbers beside ours; a table without rows where the study is not the paper's."""
+    rows = published.beside(metrics) if params.evaluate.published else []
+    write_csv("plots/comparison/published.csv", rows, published.COLUMNS)
+
+
+if __name__ == "__main__":
+    run(main)

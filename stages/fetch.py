@@ -1,0 +1,140 @@
+"""fetch: bring the study's images to `data/raw`, whatever their source.
+
+Reads   params `dataset`, `external`; the data set itself, unless it is drawn here, from the folder that the environment
+        variable BRAIN_MRI_DATA names, else from `downloads/`.
+Writes  data/raw/<part>/<class>/*, data/masks/... where lesions are outlined, data/raw.csv (one row an image),
+        data/refused.csv (files that were not even copied), metrics/dataset.json (counts, licence, citation).
+
+What lies outside the study is pinned by its fingerprint where it has one; after a change of your own images run
+`dvc repro --force fetch`.
+"""
+
+import os
+import shutil
+import sys
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from threadpoolctl import threadpool_limits
+
+from core.files import UserError, progress, read_csv, replacing, run, write_csv, write_json, write_png
+from core.params import External, Params, Phantoms, Published, load_params
+from core.sources import archive, external, figshare, folder, kaggle, outlines, phantom
+from core.sources.records import Fetched, ImageRecord, write_records
+
+RAW, MASKS = Path("data/raw"), Path("data/masks")
+
+
+def main() -> None:
+    params = load_params()
+    root = Path(params.code)
+    for old in (RAW, MASKS):
+        shutil.rmtree(old, ignore_errors=True)
+    about, fetched = fetch(params, root)
+    records = with_groups(fetched.records, root, params.dataset.groups)
+    tables = {"dataset": {**about, "images": count(records), "ignored": fetched.ignored}}
+    refused = list(fetched.refused)
+    if params.external:
+        about, added = fetch_external(params.external, root)
+        records += added.records
+        refused += added.refused
+        tables["external"] = {**about, "images": count(added.records), "ignored": added.ignored}
+    write_records("data/raw.csv", records)
+    write_csv("data/refused.csv", [vars(file) for file in refused], ["path", "reason", "size"])
+    write_json("metrics/dataset.json", tables)
+
+
+def fetch(params: Params, root: Path) -> tuple[dict[str, str], Fetched]:
+    """Copy the study's own images; return what is known of the source, and what came of it."""
+    dataset, downloads = params.dataset, root / "downloads"
+    if isinstance(dataset, Phantoms):
+        return phantom.describe(), draw_phantoms(dataset)
+    if isinstance(dataset, Published):
+        return archive.describe(), fetch_published(dataset, root)
+    source = archive.locate(dataset.name, downloads)
+    if dataset.source == "figshare":
+        return figshare.describe(), figshare.unpack(source, RAW, MASKS, dataset.classes)
+    return folder.describe(source), folder.unpack(source, RAW, MASKS, dataset.classes)
+
+
+def fetch_published(dataset: Published, root: Path) -> Fetched:
+    """Check that the data set is the one that the fingerprint names, copy its images, draw its lesion outlines."""
+    downloads = root / "downloads"
+    source = kaggle.download(downloads) if dataset.source == "kaggle" else archive.locate(dataset.name, downloads)
+    archive.verify(source, dataset.fingerprint)
+    fetched = archive.unpack(source, RAW, MASKS, dataset.classes)
+    if dataset.outlines is None:
+        return fetched
+    polygons = outlines.read_outlines(root / dataset.outlines)
+    return replace(fetched, records=outlines.write_outline_masks(polygons, fetched.records, RAW, MASKS))
+
+
+def fetch_external(settings: External, root: Path) -> tuple[dict[str, str], Fetched]:
+    """Copy the external test set; where it is not at hand and not required, say so and go on without."""
+    try:
+        source = archive.locate(settings.name, root / "downloads")
+    except UserError as error:
+        if settings.required:
+            raise
+        print(f"fetch: no external test set: {error}", file=sys.stderr)
+        return {**external.describe(settings.name), "missing": "not at hand"}, Fetched([])
+    return external.describe(settings.name), external.unpack(source, RAW, MASKS, settings.classes)
+
+
+def draw_phantoms(dataset: Phantoms) -> Fetched:
+    """Draw the embedded data set on all cores; an image depends on the seed and on its place in the list alone."""
+    wanted = [
+        (part, label, number)
+        for part, each in [("Training", dataset.training_per_class), ("Testing", dataset.testing_per_class)]
+        for number in range(each)
+        for label in dataset.classes
+    ]
+    with replacing(RAW) as raw, replacing(MASKS) as masks, one_thread_a_process() as pool:
+        masks.mkdir(parents=True)
+        tasks = [(*image, index, dataset.seed, raw, masks) for index, image in enumerate(wanted)]
+        return Fetched(list(progress(pool.map(draw_phantom, tasks, chunksize=8), "phantoms", len(tasks))))
+
+
+def one_thread_a_process() -> ProcessPoolExecutor:
+    # Idle threads of the linear algebra library spin, and more than double the time.
+    return ProcessPoolExecutor(os.cpu_count(), initializer=threadpool_limits, initargs=(1,))
+
+
+def draw_phantom(task: tuple[str, str, int, int, int, Path, Path]) -> ImageRecord:
+    part, label, number, index, seed, raw, masks = task
+    drawn = phantom.phantom(label, seed, index)
+    path = f"{part}/{label}/phantom_{number:04d}.png"
+    write_png(raw / path, drawn.image)
+    if drawn.mask.any():
+        write_png(masks / path, drawn.mask)
+    return ImageRecord(path, label, part, source="phantom", mask=path if drawn.mask.any() else "")
+
+
+def with_groups(records: list[ImageRecord], root: Path, table: str | None) -> list[ImageRecord]:
+    """Take groups known from elsewhere (a CSV of path and group) for patients: they stay on one side of a split."""
+    if table is None:
+        return records
+    groups = {row.get("path", ""): row.get("group", "") for row in read_csv(root / table)}
+    if strangers := sorted(set(groups) - {record.path for record in records}):
+        raise UserError(
+            f"dataset.groups = {table}: no image {strangers[0]!r} in data/raw; its columns are path "
+            "(as in data/raw.csv) and group"
+        )
+    return [replace(record, patient=groups.get(record.path) or record.patient) for record in records]
+
+
+def count(records: list[ImageRecord]) -> dict[str, dict[str, int]]:
+    """Count images by part and class, those with a mask, and those with a known patient."""
+    parts = Counter((record.part or "all", record.label) for record in records)
+    table: dict[str, dict[str, int]] = {}
+    for (part, label), images in sorted(parts.items()):
+        table.setdefault(part, {})[label] = images
+    table["with_mask"] = dict(sorted(Counter(record.label for record in records if record.mask).items()))
+    table["patients"] = {"known": len({record.patient for record in records if record.patient})}
+    return table
+
+
+if __name__ == "__main__":
+    run(main)

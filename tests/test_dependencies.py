@@ -1,0 +1,63 @@
+"""Each stage's `deps` name the code it runs: its script and every room that it imports, directly or not."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+# It checks parameters and changes none, and DVC tracks their values: a new key must not train anything again.
+EXEMPT = {"stages/core/params.py"}
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+
+def module_file(name: str) -> Path | None:
+    path = ROOT / "stages" / Path(*name.split("."))
+    if path.with_suffix(".py").is_file():
+        return path.with_suffix(".py")
+    return path / "__init__.py" if (path / "__init__.py").is_file() else None
+
+
+def imported(file: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    # Importing core.network.model runs core/network/__init__.py too.
+    return {".".join(name.split(".")[:n]) for name in names for n in range(1, name.count(".") + 2)}
+
+
+def code_of(script: Path) -> set[str]:
+    """Return the script and all files of `core` that it imports, below the root; empty files have nothing to track."""
+    seen, todo = set(), [script]
+    while todo:
+        file = todo.pop()
+        if file in seen:
+            continue
+        seen.add(file)
+        todo += [found for name in imported(file) if name.startswith("core") and (found := module_file(name))]
+    return {str(file.relative_to(ROOT)) for file in seen if file.stat().st_size} - EXEMPT
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_deps_are_the_imports(name: str) -> None:
+    script = ROOT / STAGES[name]["cmd"].split()[1].replace("${code}/", "")
+    declared = {dep.replace("${code}/", "") for dep in STAGES[name]["deps"] if dep.startswith("${code}")}
+    assert declared == code_of(script)
+
+
+def test_studies_share_one_pipeline() -> None:
+    for copy in (ROOT / "studies").glob("*/dvc.yaml"):
+        assert copy.read_text() == (ROOT / "dvc.yaml").read_text(), f"{copy}: run `make studies`"
+
+
+def test_imports_have_no_circle() -> None:
+    files = [file for file in (ROOT / "stages" / "core").rglob("*.py") if file.stat().st_size]
+    for file in files:
+        for name in imported(file):
+            found = module_file(name) if name.startswith("core") else None
+            if found and found != file and found.name != "__init__.py":
+                assert str(file.relative_to(ROOT)) not in code_of(found), f"{file} and {found} import each other"
