@@ -8,9 +8,7 @@ Writes  data/cropped/{images,masks} (grey PNG of `crop.size` a side), data/exter
 """
 
 import hashlib
-import os
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +23,7 @@ from core.images.imaging import CropSteps, cut, find_head, resize, resize_mask
 from core.params import Crop, load_params
 from core.sources.reading import BadImage, Limits, decode_grey, read_file, read_grey
 from core.sources.records import ImageRecord, read_records, write_records
+from core.workers import workers
 
 RAW, MASKS = Path("data/raw"), Path("data/masks")
 
@@ -62,7 +61,7 @@ def main() -> None:
             (folder / "images").mkdir(parents=True)
             (folder / "masks").mkdir()
         work = partial(crop_one, settings=params.crop, own=own, external=external)
-        with ProcessPoolExecutor(os.cpu_count(), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        with workers() as pool:
             results = list(progress(pool.map(work, records, chunksize=16), "crop", len(records)))
         used = [result for result in results if isinstance(result, Cropped)]
         bad = refused + [result for result in results if isinstance(result, Quarantined)]

@@ -9,20 +9,17 @@ What lies outside the study is pinned by its fingerprint where it has one; after
 `dvc repro --force fetch`.
 """
 
-import os
 import shutil
 import sys
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-
-from threadpoolctl import threadpool_limits
 
 from core.files import UserError, progress, read_csv, replacing, run, write_csv, write_json, write_png
 from core.params import External, Params, Phantoms, Published, load_params
 from core.sources import archive, external, figshare, folder, kaggle, outlines, phantom
 from core.sources.records import Fetched, ImageRecord, write_records
+from core.workers import workers
 
 RAW, MASKS = Path("data/raw"), Path("data/masks")
 
@@ -91,15 +88,10 @@ def draw_phantoms(dataset: Phantoms) -> Fetched:
         for number in range(each)
         for label in dataset.classes
     ]
-    with replacing(RAW) as raw, replacing(MASKS) as masks, one_thread_a_process() as pool:
+    with replacing(RAW) as raw, replacing(MASKS) as masks, workers() as pool:
         masks.mkdir(parents=True)
         tasks = [(*image, index, dataset.seed, raw, masks) for index, image in enumerate(wanted)]
         return Fetched(list(progress(pool.map(draw_phantom, tasks, chunksize=8), "phantoms", len(tasks))))
-
-
-def one_thread_a_process() -> ProcessPoolExecutor:
-    # Idle threads of the linear algebra library spin, and more than double the time.
-    return ProcessPoolExecutor(os.cpu_count(), initializer=threadpool_limits, initargs=(1,))
 
 
 def draw_phantom(task: tuple[str, str, int, int, int, Path, Path]) -> ImageRecord:
