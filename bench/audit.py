@@ -19,6 +19,7 @@ import argparse
 import csv
 import dataclasses
 import gzip
+import itertools
 import os
 import resource
 import sys
@@ -45,18 +46,8 @@ HERE = Path(__file__).parent
 COPIES = 200  # of each kind, strength and pose
 PHANTOMS = 400
 CURVE = np.round(np.arange(0.60, 0.991, 0.01), 2)
-SYMMETRIES = [
-    np.array(m)
-    for m in (
-        [[1, 0], [0, 1]],
-        [[-1, 0], [0, 1]],
-        [[1, 0], [0, -1]],
-        [[-1, 0], [0, -1]],
-        [[0, 1], [1, 0]],
-        [[0, 1], [-1, 0]],
-        [[0, -1], [1, 0]],
-        [[0, -1], [-1, 0]],
-    )
+SYMMETRIES = [  # of a square
+    np.diag(signs) @ swap for signs in itertools.product((1, -1), repeat=2) for swap in (np.eye(2), np.eye(2)[::-1])
 ]
 
 
