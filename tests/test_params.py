@@ -14,7 +14,8 @@ STUDIES = [ROOT / "params.yaml", *sorted(ROOT.glob("studies/*/params.yaml"))]
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.parent.name)
 def test_studies_are_valid(study: Path) -> None:
-    load_params(study)
+    params = load_params(study)
+    assert (study.parent / params.code / "stages" / "train.py").is_file()
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.parent.name)
