@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -229,7 +230,7 @@ def quiet() -> None:
 
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-    with ProcessPoolExecutor(os.cpu_count(), initializer=quiet) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), initializer=quiet) as pool:
         outcomes = list(pool.map(attempt, range(count), chunksize=25))
     print(table(outcomes))
     problems = [outcome for outcome in outcomes if outcome.result.startswith("PROBLEM")]

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 from threadpoolctl import threadpool_info
 
-from core.workers import workers
+from core.workers import bounded_map, workers
 
 STAGES = Path(__file__).parent.parent / "stages"
 
@@ -25,6 +25,31 @@ def test_each_process_has_one_thread() -> None:
             assert set(counts) == {1}
 
 
+def test_bounded_map_keeps_order_and_takes_few_tasks_ahead() -> None:
+    taken = []
+    tasks = (taken.append(number) or -number for number in range(20))
+    with workers(2) as pool:
+        results = bounded_map(pool, abs, tasks, ahead=3)
+        assert next(results) == 0
+        assert len(taken) == 4
+        assert list(results) == list(range(1, 20))
+
+
+def test_threads_of_the_parent_do_not_hang_the_pool() -> None:
+    script = (
+        "import cv2, numpy\nfrom core.workers import workers\n"
+        "if __name__ == '__main__':\n"
+        "    cv2.setNumThreads(4)\n"
+        "    cv2.GaussianBlur(numpy.zeros((2000, 2000)), (9, 9), 0)\n"
+        "    with workers() as pool:\n"
+        "        print(list(pool.map(abs, [-1, -2])))"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", script], cwd=STAGES, capture_output=True, text=True, timeout=120, start_new_session=True
+    )
+    assert process.stdout == "[1, 2]\n", process.stderr
+
+
 def test_ctrl_c_ends_in_one_line() -> None:
     script = (
         "import time\nfrom core.files import progress, run\nfrom core.workers import workers\n"
@@ -33,7 +58,7 @@ def test_ctrl_c_ends_in_one_line() -> None:
         "        futures = [pool.submit(time.sleep, 1) for _ in range(4)]\n"
         "        print('started', flush=True)\n"
         "        [future.result() for future in futures]\n"
-        "run(main)"
+        "if __name__ == '__main__': run(main)"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script],

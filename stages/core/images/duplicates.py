@@ -1,20 +1,18 @@
 """Duplicates among described images: same bytes, same pixels, near copies in any of eight orientations; groups."""
 
 import functools
-import multiprocessing
 import os
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, reverse_cuthill_mckee
-from threadpoolctl import threadpool_limits
 
 from core.images.alignment import Prepared, similarity
 from core.images.descriptors import GRID, ORIENTATIONS, turned
+from core.workers import bounded_map, workers
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -156,17 +154,11 @@ def verify(
     if processes == 1:
         scores = [_verify_chunk(task) for task in load]
     else:
-        # "spawn": OpenCV's threads do not survive a fork.
-        with multiprocessing.get_context("spawn").Pool(processes, _one_thread) as pool:
-            scores = list(pool.imap(_verify_chunk, load))
+        with workers(processes) as pool:
+            scores = list(bounded_map(pool, _verify_chunk, load))
     result = np.empty(len(order), np.float32)
     result[order] = np.concatenate(scores)
     return result
-
-
-def _one_thread() -> None:
-    cv2.setNumThreads(1)
-    threadpool_limits(1)
 
 
 def _verify_chunk(task: tuple[Image, Integers, Integers]) -> Floats:
