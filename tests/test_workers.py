@@ -52,13 +52,15 @@ def test_threads_of_the_parent_do_not_hang_the_pool() -> None:
 
 def test_ctrl_c_ends_in_one_line() -> None:
     script = (
-        "import time\nfrom core.files import progress, run\nfrom core.workers import workers\n"
+        "import signal\nimport time\nfrom core.files import run\nfrom core.workers import workers\n"
         "def main():\n"
         "    with workers() as pool:\n"
         "        futures = [pool.submit(time.sleep, 1) for _ in range(4)]\n"
         "        print('started', flush=True)\n"
         "        [future.result() for future in futures]\n"
-        "if __name__ == '__main__': run(main)"
+        "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # what starts the tests may ignore it
+        "    run(main)"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script],
