@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: setup repro test lint lock studies compare
+.PHONY: setup repro test lint lock studies compare report
 
 repro: setup
 	dvc repro
@@ -39,3 +39,7 @@ compare: setup
 	dvc exp run -n aug -S pipeline=aug
 	dvc metrics diff noaug aug --md
 	dvc plots diff noaug aug -o plots_diff
+
+# Make each finished study's report: report.html in its folder.
+report: setup
+	for study in . studies/*/; do if [ -f $$study/metrics/comparison.json ]; then python report.py $$study; fi || exit 2; done
