@@ -6,7 +6,7 @@
 planted   copies of each kind at three strengths, as they are and mirrored, among real images (where BRAIN_MRI_DATA
           names the folder that holds the archive): the share that is found, in the right orientation
 phantoms  the same among phantoms, and pairs of different phantoms that are taken for copies
-real      the real images: the outlines in ../shared/data (or BRAIN_MRI_OUTLINES) say which slices are the same (equal
+real      the real images: the outlines in data/outlines say which slices are the same (equal
           up to mirroring) and which differ: pairs found, missed and refuted by them; seconds of an audit
 growth    seconds and memory at 10,000, 30,000 and 100,000 images: synthetic heads, in patients of twenty neighbouring
           slices that the search must put before the verification, with one planted copy in ten
@@ -184,10 +184,9 @@ def real():
 
 def same_by_outline(shapes):
     """Pairs (first < second) of images whose tumour outlines are one up to symmetry and scale; who has an outline."""
-    default = HERE.parent.parent / "shared" / "data" / "lesion-outlines.csv.gz"
     place = {path: index for index, path in enumerate(shapes)}
     outlines = {}
-    with gzip.open(os.environ.get("BRAIN_MRI_OUTLINES", default), "rt") as file:
+    with gzip.open(HERE.parent / "data" / "outlines" / "brain-tumor-mri-v1.csv.gz", "rt") as file:
         for row in csv.DictReader(file):
             height, width = shapes[row["path"]]
             points = np.array([[float(v) for v in pair.split(",")] for pair in row["polygon"].split()])

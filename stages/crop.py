@@ -18,8 +18,9 @@ import numpy as np
 
 from core.figures import data as figures
 from core.files import UserError, progress, read_csv, read_json, replacing, run, write_csv, write_json, write_png
+from core.images.cropping import cut_out, head_of
 from core.images.descriptors import Description, describe
-from core.images.imaging import CropSteps, cut, find_head, resize, resize_mask
+from core.images.imaging import cut, resize_mask
 from core.params import Crop, load_params
 from core.sources.reading import BadImage, Limits, decode_grey, read_file, read_grey
 from core.sources.records import ImageRecord, read_records, write_records
@@ -85,10 +86,9 @@ def crop_one(record: ImageRecord, settings: Crop, own: Path, external: Path) -> 
     except BadImage as error:
         return Quarantined(record.path, str(error), (RAW / record.path).lstat().st_size)
     head = head_of(grey, settings)
-    part = cut(grey, head.box)
     name = cropped_name(record.path)
     folder = external if record.part == "External" else own
-    write_png(folder / "images" / name, resize(part, settings.size, settings.interpolation))
+    write_png(folder / "images" / name, cut_out(grey, head, settings))
     if record.mask:
         mask = cv2.imread(str(MASKS / record.mask), cv2.IMREAD_GRAYSCALE)
         if mask is None or mask.shape != grey.shape:
@@ -100,15 +100,12 @@ def crop_one(record: ImageRecord, settings: Crop, own: Path, external: Path) -> 
         write_png(folder / "masks" / name, resize_mask(cut(mask, head.box), settings.size))
     changed = replace(record, path=name, mask=name if record.mask else "")
     digest = hashlib.sha256(data).hexdigest()
-    return Cropped(record, changed, grey.shape, part.shape, head.contour is None, digest, describe(grey))
+    kept = cut(grey, head.box).shape
+    return Cropped(record, changed, grey.shape, kept, head.contour is None, digest, describe(grey))
 
 
 def cropped_name(path: str) -> str:
     return path if path.endswith(".png") else f"{path}.png"
-
-
-def head_of(grey: np.ndarray, settings: Crop) -> CropSteps:
-    return find_head(grey, settings.blur, settings.threshold, settings.erode, settings.dilate, settings.padding)
 
 
 def stop_when_too_many(bad: list[Quarantined], found: int, allowed: float) -> None:
@@ -149,7 +146,7 @@ def steps(record: ImageRecord, settings: Crop) -> tuple:
     """Crop one image again for figure 1: the image, its head with contour and box, and the cropped image."""
     grey = read_grey(RAW / record.path, Limits(settings.min_side, settings.max_pixels), root=RAW)
     head = head_of(grey, settings)
-    return grey, head, resize(cut(grey, head.box), settings.size, settings.interpolation)
+    return grey, head, cut_out(grey, head, settings)
 
 
 if __name__ == "__main__":

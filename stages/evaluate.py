@@ -1,19 +1,23 @@
 """evaluate: measure both pipelines, with intervals, on the whole test set, its clean part and images from elsewhere.
 
-Reads   models/{noaug,aug}.keras, data/split/*.csv, data/cropped, data/external, plots/history/*.csv, params `evaluate`,
-        `pipeline`.
-Writes  metrics/{noaug,aug}.json (Tables III and IV, by part; calibration; selective prediction; external),
+Reads   models/{noaug,aug}.keras, data/split/*.csv, data/cropped.csv, data/cropped, data/external,
+        plots/history/*.csv, params `evaluate`, `pipeline`.
+Writes  metrics/{noaug,aug}.json (Tables III and IV, by part; errors; calibration; selective prediction; external),
         metrics/intervals.json (95 % intervals of all of it), metrics/comparison.json (aug minus noaug, with tests),
-        data/predictions/*.csv, data/errors/*.csv (the most confident errors, suspected labels),
-        plots/confusion/*.{csv,png} (figure 3), plots/learning_curves.png (figure 2), plots/calibration.png,
-        plots/selective.png, plots/comparison (the paper's numbers beside ours, where the study is the paper's),
+        data/predictions/*.csv, data/errors/*.csv (the most confident errors, suspected labels), plots/errors.png (the
+        first of them as pictures), plots/confusion/*.{csv,png} (figure 3), plots/learning_curves.png (figure 2),
+        plots/calibration.png, plots/selective.png, plots/comparison (the paper's numbers beside ours, where the study
+        is the paper's),
         and the study's own pipeline once more under fixed names (metrics/test.json, plots/confusion/test.*,
         plots/history_test.csv), so that two experiments that differ in `pipeline` alone are compared by
         `dvc metrics diff` and `dvc plots diff`.
 
 A test image is clean where its group (its copies, its patient) holds no image of training or validation, else leaked.
+Of each external source the share of tumours that are seen is printed at the end, with what was left out as a copy.
+Pictures of errors are kept under version control, so patients' images are few: two of each kind, phantoms eight.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,7 +26,7 @@ from scipy.special import softmax
 
 from core.evaluation import calibration, errors, published, selective, summary
 from core.evaluation.metrics import confusion_matrix
-from core.evaluation.summary import Measure, Outputs
+from core.evaluation.summary import Measure, Outputs, Outside
 from core.figures import results as figures
 from core.files import progress, read_csv, replacing, run, write_bytes, write_csv, write_json
 from core.images.dataset import EXTERNAL, Sample, groups_of, labels_of, load_images, read_samples
@@ -31,6 +35,7 @@ from core.network.training import predict_logits, set_up
 from core.params import Params, load_params
 
 PIPELINES = ("noaug", "aug")
+PICTURE = 200  # pixels: side of an image in plots/errors.png
 
 
 def main() -> None:
@@ -43,6 +48,8 @@ def main() -> None:
     leaked = np.isin(groups["test"], np.concatenate([groups["train"], groups["val"]]))
     parts = {"all": np.ones(len(leaked), bool), "clean": ~leaked, "leaked": leaked}
 
+    outside = describe_external(samples["external"], params)
+
     outputs = run_models(samples, params)
     histories = {pipeline: read_csv(f"plots/history/{pipeline}.csv") for pipeline in PIPELINES}
     settings = params.evaluate
@@ -53,25 +60,29 @@ def main() -> None:
         by_part, bounds[pipeline] = summary.by_part(
             labels["test"], softmax(said.test, axis=1), groups["test"], parts, how
         )
-        outside, bounds[pipeline]["external"] = summary.external(
-            *describe_external(samples["external"], params), groups["external"], said.external, how
-        )
+        elsewhere, bounds[pipeline]["external"] = summary.external(outside, said.external, how)
         metrics[pipeline] = {
             "training": summary.training_summary(histories[pipeline]),
             "test": by_part,
-            "external": outside,
-            "calibration": summary.calibrate(labels["test"], said, parts),
-            "selective": summary.select(labels, said, parts, how),
+            "external": elsewhere,
+            "errors": summary.count_errors(labels["test"], outputs, pipeline, parts, how),
+            "calibration": summary.calibrate(labels["test"], said, parts, outside),
+            "selective": summary.select(labels, said, parts, outside, how),
         }
         write_json(f"metrics/{pipeline}.json", metrics[pipeline])
     write_json("metrics/intervals.json", bounds)
-    write_json("metrics/comparison.json", summary.compare(labels["test"], outputs, groups["test"], parts, how))
+    compared = summary.compare(labels["test"], outputs, groups["test"], parts, how)
+    compared["external"] = summary.compare_external(outputs, outside, how)
+    write_json("metrics/comparison.json", compared)
 
     write_predictions(samples, outputs, leaked, classes)
-    write_errors(samples, labels, outputs, leaked, classes)
+    write_errors(samples, labels, outputs, leaked, params)
     draw(labels["test"], outputs, histories, params)
     write_own(params.pipeline, metrics[params.pipeline])
     write_published(metrics, params)
+    by_source = [{pipeline: of[pipeline]["external"] for pipeline in PIPELINES} for of in (metrics, bounds)]
+    for sentence in summary.external_in_words(*by_source):
+        print(sentence)
 
 
 def run_models(samples: Mapping[str, list[Sample]], params: Params) -> dict[str, Outputs]:
@@ -87,12 +98,20 @@ def run_models(samples: Mapping[str, list[Sample]], params: Params) -> dict[str,
     return outputs
 
 
-def describe_external(samples: list[Sample], params: Params) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return source, label (-1 for a coarser one) and whether it shows a tumour, of each external image."""
+def describe_external(samples: list[Sample], params: Params) -> Outside:
+    """Say what is known of the external images: their class or that it is coarser, and what the split left out."""
     classes = params.dataset.classes
     labels = [classes.index(sample.label) if sample.label in classes else -1 for sample in samples]
     ill = [sample.label != params.dataset.negative for sample in samples]
-    return np.array([sample.source for sample in samples]), np.array(labels, np.int64), np.array(ill, bool)
+    found = Counter(row["source"] for row in read_csv("data/cropped.csv") if row["part"] == "External")
+    found.subtract(sample.source for sample in samples)
+    return Outside(
+        np.array([sample.source for sample in samples], str),
+        np.array(labels, np.int64),
+        np.array(ill, bool),
+        groups_of(samples),
+        found,
+    )
 
 
 def write_predictions(
@@ -121,22 +140,51 @@ def write_errors(
     labels: Mapping[str, np.ndarray],
     outputs: Mapping[str, Outputs],
     leaked: np.ndarray,
-    classes: list[str],
+    params: Params,
 ) -> None:
-    """Write the errors worth a look, and the labels that may be wrong, by both pipelines' mean on held-out images."""
-    names = [sample.path for sample in samples["test"]]
-    probabilities = {pipeline: softmax(said.test, axis=1) for pipeline, said in outputs.items()}
-    rows = errors.error_rows(names, labels["test"], probabilities, classes, leaked)
+    """Write the errors worth a look, and the labels that may be wrong by both pipelines' mean on held-out images.
+
+    Confidences are those after temperature scaling, which prediction shows too."""
+    classes = params.dataset.classes
+    table = [*samples["val"], *samples["test"]]
+    names, truth = [sample.path for sample in table], np.concatenate([labels["val"], labels["test"]])
+    parts = ["validation"] * len(samples["val"]) + ["leaked" if at else "clean" for at in leaked]
+    test = slice(len(samples["val"]), None)
+    said = {
+        pipeline: calibration.apply_temperature(np.concatenate([of.val, of.test]), of.temperature)
+        for pipeline, of in outputs.items()
+    }
+    tested = {pipeline: probabilities[test] for pipeline, probabilities in said.items()}
+    rows = errors.error_rows(names[test], truth[test], tested, classes, parts[test])
+    suspects = errors.label_suspects(names, truth, said, classes, parts)
     with replacing("data/errors") as folder:
         write_csv(folder / "errors.csv", rows, errors.COLUMNS)
-        for pipeline, said in probabilities.items():
-            pairs = errors.class_pairs(labels["test"], said.argmax(1), classes)
+        write_csv(folder / "label_suspects.csv", suspects, errors.SUSPECT_COLUMNS)
+        for pipeline, probabilities in tested.items():
+            pairs = errors.class_pairs(truth[test], probabilities.argmax(1), classes)
             write_csv(folder / f"confused_{pipeline}.csv", pairs, ["label", "predicted", "n", "share"])
-        held_out = np.concatenate([labels["val"], labels["test"]])
-        mean = np.mean([softmax(np.concatenate([said.val, said.test]), axis=1) for said in outputs.values()], axis=0)
-        paths = [sample.path for sample in samples["val"]] + names
-        suspects = errors.label_suspects(paths, held_out, mean, classes)
-        write_csv(folder / "label_suspects.csv", suspects, ["image", "label", "suggested", "probability_of_label"])
+    draw_errors([row for row in rows if row["pipeline"] == params.pipeline], suspects, table, params)
+
+
+def draw_errors(rows: list[dict], suspects: list[dict], samples: list[Sample], params: Params) -> None:
+    """Draw the first of each kind: the study's own pipeline's errors and unsure answers, and the suspected labels.
+
+    Of an image and its copies one is drawn, where it comes first."""
+    count = 8 if params.dataset.source == "phantom" else 2
+    own = params.pipeline
+    kinds = {f"{kind} ({own})": [row for row in rows if row["kind"] == kind] for kind in errors.KINDS}
+    by_path = {sample.path: sample for sample in samples}
+    drawn: set[str] = set()
+    pictures = {}
+    for kind, ranked in {**kinds, "suspected label (both)": suspects}.items():
+        chosen: list[dict] = []
+        for row in ranked:
+            group = by_path[row["image"]].group
+            if group not in drawn and len(chosen) < count:
+                drawn.add(group)
+                chosen.append(row)
+        pictures[kind] = chosen, load_images([by_path[row["image"]] for row in chosen], PICTURE)[..., 0]
+    figures.errors(pictures, count, params.plots.dpi)
 
 
 def draw(labels: np.ndarray, outputs: Mapping[str, Outputs], histories: dict, params: Params) -> None:

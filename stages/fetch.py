@@ -1,9 +1,10 @@
 """fetch: bring the study's images to `data/raw`, whatever their source.
 
-Reads   params `dataset`, `external`; the data set itself, unless it is drawn here, from the folder that the environment
-        variable BRAIN_MRI_DATA names, else from `downloads/`.
+Reads   params `dataset`, `external`, `crop.min_side`, `crop.max_pixels`; the data set itself, unless it is drawn here,
+        from the folder that the environment variable BRAIN_MRI_DATA names, else from `downloads/`.
 Writes  data/raw/<part>/<class>/*, data/masks/... where lesions are outlined, data/raw.csv (one row an image),
-        data/refused.csv (files that were not even copied), metrics/dataset.json (counts, licence, citation).
+        data/refused.csv (files that were not even copied), metrics/dataset.json (counts, licence and citation of the
+        images, of their lesion outlines and of the external set).
 
 What lies outside the study is pinned by its fingerprint where it has one; after a change of your own images run
 `dvc repro --force fetch`.
@@ -18,6 +19,7 @@ from pathlib import Path
 from core.files import UserError, progress, read_csv, replacing, run, write_csv, write_json, write_png
 from core.params import External, Params, Phantoms, Published, load_params
 from core.sources import archive, external, figshare, folder, kaggle, outlines, phantom
+from core.sources.badimage import Limits
 from core.sources.records import Fetched, ImageRecord, write_records
 from core.workers import workers
 
@@ -27,14 +29,17 @@ RAW, MASKS = Path("data/raw"), Path("data/masks")
 def main() -> None:
     params = load_params()
     root = Path(params.code)
+    limits = Limits(params.crop.min_side, params.crop.max_pixels)
     for old in (RAW, MASKS):
         shutil.rmtree(old, ignore_errors=True)
-    about, fetched = fetch(params, root)
+    about, fetched = fetch(params, root, limits)
     records = with_groups(fetched.records, root, params.dataset.groups)
     tables = {"dataset": {**about, "images": count(records), "ignored": fetched.ignored}}
     refused = list(fetched.refused)
+    if isinstance(params.dataset, Published) and params.dataset.outlines:
+        tables["dataset"]["outlines"] = outlines.describe()
     if params.external:
-        about, added = fetch_external(params.external, root)
+        about, added = fetch_external(params.external, root, limits)
         records += added.records
         refused += added.refused
         tables["external"] = {**about, "images": count(added.records), "ignored": added.ignored}
@@ -43,41 +48,42 @@ def main() -> None:
     write_json("metrics/dataset.json", tables)
 
 
-def fetch(params: Params, root: Path) -> tuple[dict[str, str], Fetched]:
+def fetch(params: Params, root: Path, limits: Limits) -> tuple[dict[str, str], Fetched]:
     """Copy the study's own images; return what is known of the source, and what came of it."""
     dataset, downloads = params.dataset, root / "downloads"
     if isinstance(dataset, Phantoms):
         return phantom.describe(), draw_phantoms(dataset)
     if isinstance(dataset, Published):
-        return archive.describe(), fetch_published(dataset, root)
-    source = archive.locate(dataset.name, downloads)
+        return archive.describe(), fetch_published(dataset, root, limits)
     if dataset.source == "figshare":
-        return figshare.describe(), figshare.unpack(source, RAW, MASKS, dataset.classes)
-    return folder.describe(source), folder.unpack(source, RAW, MASKS, dataset.classes)
+        source = archive.locate(dataset.name, downloads, figshare.HINT)
+        return figshare.describe(), figshare.unpack(source, RAW, MASKS, dataset.classes, limits)
+    source = archive.locate(dataset.name, downloads)
+    return folder.describe(source), folder.unpack(source, RAW, MASKS, dataset.classes, limits)
 
 
-def fetch_published(dataset: Published, root: Path) -> Fetched:
+def fetch_published(dataset: Published, root: Path, limits: Limits) -> Fetched:
     """Check that the data set is the one that the fingerprint names, copy its images, draw its lesion outlines."""
     downloads = root / "downloads"
     source = kaggle.download(downloads) if dataset.source == "kaggle" else archive.locate(dataset.name, downloads)
     archive.verify(source, dataset.fingerprint)
-    fetched = archive.unpack(source, RAW, MASKS, dataset.classes)
+    fetched = archive.unpack(source, RAW, MASKS, dataset.classes, limits)
     if dataset.outlines is None:
         return fetched
     polygons = outlines.read_outlines(root / dataset.outlines)
-    return replace(fetched, records=outlines.write_outline_masks(polygons, fetched.records, RAW, MASKS))
+    return replace(fetched, records=outlines.write_outline_masks(polygons, fetched.records, RAW, MASKS, limits))
 
 
-def fetch_external(settings: External, root: Path) -> tuple[dict[str, str], Fetched]:
+def fetch_external(settings: External, root: Path, limits: Limits) -> tuple[dict[str, str], Fetched]:
     """Copy the external test set; where it is not at hand and not required, say so and go on without."""
     try:
-        source = archive.locate(settings.name, root / "downloads")
+        source = archive.locate(settings.name, root / "downloads", external.hint(settings.name))
     except UserError as error:
         if settings.required:
             raise
         print(f"fetch: no external test set: {error}", file=sys.stderr)
         return {**external.describe(settings.name), "missing": "not at hand"}, Fetched([])
-    return external.describe(settings.name), external.unpack(source, RAW, MASKS, settings.classes)
+    return external.describe(settings.name), external.unpack(source, RAW, MASKS, settings.classes, limits)
 
 
 def draw_phantoms(dataset: Phantoms) -> Fetched:

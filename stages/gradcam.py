@@ -1,20 +1,28 @@
-"""gradcam: show what the predicted class of test images rests on.
+"""gradcam: show what the classifier's answer to test images rests on, and measure how far the maps can be believed.
 
 Reads   models/{noaug,aug}.keras, data/split/test.csv, data/cropped, params `gradcam`, `pipeline`.
-Writes  plots/gradcam/{noaug,aug}/detail.png (figure 4: one sample, all methods), grid.png (figure 5: all classes, right
-        and wrong predictions marked), and the study's own pipeline once more as plots/gradcam/test;
-        metrics/gradcam.json: how well the maps lie on the outlined lesions of the test set, beside chance.
+Writes  plots/gradcam/{noaug,aug}/: detail.png (figure 4: one sample), grid.png (figure 5: all classes, right and wrong
+        predictions marked), methods.png (every method, one sample a class), faithfulness.png (deletion, insertion,
+        ROAD), cascade.png and cascade_maps.png (the weights randomised); the study's own pipeline once more as
+        plots/gradcam/test; metrics/gradcam.json: how well the maps lie on the outlined lesions of the test set, beside
+        chance; faithfulness; randomised weights with a verdict; stability; agreement of the two pipelines.
+
+What takes many passes is measured on at most `gradcam.images` lesion images; each number has its `n`.
 """
 
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from core.evaluation.bootstrap import mean_interval
-from core.explanation import localisation
-from core.explanation.saliency import Explainer, importance, normalise
+from core.explanation import localisation, summary
+from core.explanation.saliency import METHODS, Explainer, importance, normalise
+from core.explanation.summary import MANY_PASSES, OF_MODEL, Cases, Measure
 from core.figures import explanations as figures
-from core.files import progress, replacing, run, write_json
+from core.figures.results import PIPELINE_NAMES
+from core.files import replacing, run, write_json
 from core.images.dataset import groups_of, labels_of, load_images, load_masks, read_samples
 from core.network.model import load_for
 from core.network.training import predict_logits, set_up
@@ -22,7 +30,6 @@ from core.params import Params, load_params
 
 PIPELINES = ("noaug", "aug")
 SHOWN = ("grad_cam", "guided_backpropagation", "guided_grad_cam")
-SCORED = ("gradient", "grad_cam_pp", *SHOWN)
 
 
 def main() -> None:
@@ -30,86 +37,132 @@ def main() -> None:
     set_up(params.train.threads)
     samples = read_samples("data/split/test.csv")
     labels = labels_of(samples, params.dataset.classes)
-    images = load_images(samples, params.model.image_size)
-    masks = load_masks(samples, params.model.image_size)
-    groups = groups_of(samples)
+    images, masks = (load(samples, params.model.image_size) for load in (load_images, load_masks))
+    cases = Cases(images, masks, labels, groups_of(samples), targets=labels)
+    how = Measure(params.dataset.classes, params.evaluate.batch_size, params.evaluate.resamples, params.evaluate.seed)
+    outlined = np.any(masks, axis=(1, 2))
+    few = summary.evenly(labels, outlined, params.gradcam.images)
+    table: dict = {
+        "target": params.gradcam.target,
+        "test_images": len(cases),
+        "lesion_images": int(outlined.sum()),
+        "tolerance": localisation.TOLERANCE,
+        "threshold": localisation.THRESHOLD,
+    }
+    maps = {}
     with replacing("plots/gradcam") as folder:
-        scored = {
-            pipeline: explain_pipeline(pipeline, folder, images, labels, masks, groups, params)
-            for pipeline in progress(PIPELINES, "gradcam")
-        }
-    outlined = np.any(masks, axis=(1, 2))
-    by_chance = localisation.chance(masks[outlined]) if outlined.any() else {}
-    chance = {name: {score: float(values.mean()) for score, values in rows.items()} for name, rows in by_chance.items()}
-    write_json("metrics/gradcam.json", {"lesion_images": int(outlined.sum()), **scored, "chance": chance})
+        for pipeline in PIPELINES:
+            model, _ = load_for(params.dataset.classes, f"models/{pipeline}.keras")
+            explainer = Explainer(model, None if params.gradcam.layer == "last" else params.gradcam.layer)
+            predictions = predict_logits(model, images, how.batch_size).argmax(1)
+            explained = replace(cases, targets=targets(params, labels, predictions))
+            draw(pipeline, explainer, explained, predictions, folder / pipeline, params)
+            table[pipeline] = measure(pipeline, explainer, explained, few, how, folder / pipeline, params.plots.dpi)
+            draw_cascade(pipeline, explainer, explained, predictions, how, folder / pipeline, params)
+            maps[pipeline] = explainer.explain(images[few], labels[few], OF_MODEL, how.batch_size)
+        shutil.copytree(folder / params.pipeline, folder / "test")
+    table["chance"] = summary.chance(masks[outlined])
+    table["agreement"] = {"n": len(few), **summary.agree(maps["noaug"], maps["aug"], cases.take(few), how)}
+    write_json("metrics/gradcam.json", table)
 
 
-def explain_pipeline(
-    pipeline: str,
-    folder: Path,
-    images: np.ndarray,
-    labels: np.ndarray,
-    masks: np.ndarray,
-    groups: np.ndarray,
-    params: Params,
+def targets(params: Params, labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """Return the class whose evidence is explained for each image, int (N,), as `gradcam.target` says."""
+    known = {"predicted": predictions, "actual": labels}
+    target = params.gradcam.target
+    return known[target] if target in known else np.full_like(labels, params.dataset.classes.index(target))
+
+
+def measure(
+    pipeline: str, explainer: Explainer, cases: Cases, few: np.ndarray, how: Measure, folder: Path, dpi: int
 ) -> dict:
-    """Draw a pipeline's figures and return the scores of its maps on the images with an outlined lesion."""
+    """Return a pipeline's tables and draw the curves behind them; `few` are the places of what takes many passes."""
+    outlined, name = np.any(cases.masks, axis=(1, 2)), PIPELINE_NAMES[pipeline]
+    few_outlined = cases.take(few[outlined[few]])
+    quick = [method for method in METHODS if method not in MANY_PASSES]
+    table: dict = {"layer": explainer.layer, "map_size": explainer.parts.trunk.output.shape[1:3]}
+    table |= summary.localise(explainer, cases.take(outlined), quick, how, pipeline)
+    table |= summary.localise(explainer, few_outlined, MANY_PASSES, how, pipeline)
+
+    some = cases.take(few)
+    maps = explainer.explain(some.images, some.targets, METHODS, how.batch_size)
+    faithfulness, curves = summary.faithful(explainer.model, maps, some, how, pipeline)
+    figures.curves(curves, summary.curve_fractions(), f"{name}, {len(few)} images", folder / "faithfulness.png", dpi)
+    randomised = summary.randomise(explainer, some, how, pipeline)
+    for verdict in randomised["verdicts"].values():
+        print(f"{pipeline}: {verdict['sentence']}")
+    left = {mode: {method: row["left"] for method, row in randomised[mode].items()} for mode in summary.MODES}
+    title = f"{name}: weights randomised from the logits down, and a part at a time; {len(few)} images"
+    figures.cascade(left, randomised["layers"], randomised["limit"], title, folder / "cascade.png", dpi)
+    return table | {
+        "faithfulness": {"n": len(few), **faithfulness},
+        "sanity": {"n": len(few), **randomised},
+        "stability": {"n": len(few), **summary.stable(explainer, some, how)},
+    }
+
+
+def draw(
+    pipeline: str, explainer: Explainer, cases: Cases, predictions: np.ndarray, folder: Path, params: Params
+) -> None:
+    """Draw figures 4 and 5, and every method on one sample a class."""
     classes, each = params.dataset.classes, params.gradcam.samples_per_class
-    model, _ = load_for(classes, f"models/{pipeline}.keras")
-    predictions = predict_logits(model, images, params.evaluate.batch_size).argmax(1)
-    explainer = Explainer(model, None if params.gradcam.layer == "last" else params.gradcam.layer)
-
-    outlined = np.any(masks, axis=(1, 2))
-    chosen = choose(labels, predictions, outlined, len(classes), each)
-    maps = explainer.explain(images[chosen], predictions[chosen], SHOWN)
-    shown = {method: normalise(importance(values)) for method, values in maps.items()}
-    for name in [pipeline, "test"] if pipeline == params.pipeline else [pipeline]:
-        figures.explanation_grid(
-            images[chosen, :, :, 0],
-            shown["grad_cam"],
-            masks[chosen],
-            labels[chosen],
-            predictions[chosen],
-            classes,
-            each,
-            folder / name / "grid.png",
-            params.plots,
-        )
-        detail = first_lesion(labels[chosen], predictions[chosen], masks[chosen])
-        place = chosen[detail]
-        title = f"actual {classes[labels[place]]}, predicted {classes[predictions[place]]}"
-        detail_maps = {method: values[detail] for method, values in shown.items()}
-        figures.explanation_detail(
-            images[place, :, :, 0], detail_maps, masks[place], title, folder / name / "detail.png", params.plots
-        )
-    at = np.flatnonzero(outlined)
-    return score(explainer, images[at], predictions[at], labels[at], masks[at], groups[at], params) if len(at) else {}
+    outlined = np.any(cases.masks, axis=(1, 2))
+    chosen = choose(cases.labels, predictions, outlined, len(classes), each)
+    shown = cases.take(chosen)
+    maps = normalised(explainer, shown, SHOWN)
+    grey, said = shown.images[..., 0], predictions[chosen]
+    figures.explanation_grid(
+        grey, maps["grad_cam"], shown.masks, shown.labels, said, classes, each, folder / "grid.png", params.plots
+    )
+    detail = first_lesion(shown.labels, said, shown.masks)
+    figures.explanation_detail(
+        grey[detail],
+        {method: values[detail] for method, values in maps.items()},
+        shown.masks[detail],
+        caption(shown, said, detail, classes),
+        folder / "detail.png",
+        params.plots,
+    )
+    one_each = cases.take(one := choose(cases.labels, predictions, outlined, len(classes), 1))
+    figures.methods_grid(
+        one_each.images[..., 0],
+        normalised(explainer, one_each, METHODS),
+        one_each.masks,
+        [caption(one_each, predictions[one], place, classes) for place in range(len(one))],
+        folder / "methods.png",
+        params.plots,
+    )
 
 
-def score(
+def draw_cascade(
+    pipeline: str,
     explainer: Explainer,
-    images: np.ndarray,
+    cases: Cases,
     predictions: np.ndarray,
-    labels: np.ndarray,
-    masks: np.ndarray,
-    groups: np.ndarray,
+    how: Measure,
+    folder: Path,
     params: Params,
-) -> dict:
-    """Score the maps of the predicted class on lesions: means with 95 % intervals, Grad-CAM's pointing by class too."""
-    maps = explainer.explain(images, predictions, SCORED, params.evaluate.batch_size)
-    table: dict = {"layer": explainer.layer}
-    draws = {"resamples": params.evaluate.resamples, "seed": params.evaluate.seed}
-    for method, values in maps.items():
-        scores = localisation.scores(importance(values), masks)
-        table[method] = {name: mean_interval(each, groups, **draws) for name, each in scores.items()}
-        if method == "grad_cam":
-            hits = scores["pointing_game"]
-            table[method]["pointing_game_by_class"] = {
-                name: mean_interval(hits[labels == place], groups[labels == place], **draws)
-                for place, name in enumerate(params.dataset.classes)
-                if (labels == place).any()
-            }
-    return table
+) -> None:
+    """Draw what becomes of one sample's maps as the weights are randomised."""
+    place = first_lesion(cases.labels, predictions, cases.masks)
+    steps = {
+        step: {method: normalise(values[None])[0] for method, values in maps.items()}
+        for step, maps in summary.cascade_maps(explainer, cases.take([place]), how).items()
+    }
+    title = f"{PIPELINE_NAMES[pipeline]}: {caption(cases, predictions, place, params.dataset.classes)}"
+    figures.cascade_maps(steps, title, folder / "cascade_maps.png", params.plots)
+
+
+def normalised(explainer: Explainer, cases: Cases, methods: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return maps to look at, 0 to 1."""
+    maps = explainer.explain(cases.images, cases.targets, methods)
+    return {method: normalise(importance(values)) for method, values in maps.items()}
+
+
+def caption(cases: Cases, predictions: np.ndarray, place: int, classes: Sequence[str]) -> str:
+    """Say of an image what it is, what it is called, and which class is explained."""
+    actual, said, target = (classes[values[place]] for values in (cases.labels, predictions, cases.targets))
+    return f"actual {actual}, predicted {said}" + (f", explained {target}" if target != said else "")
 
 
 def choose(labels: np.ndarray, predictions: np.ndarray, outlined: np.ndarray, classes: int, each: int) -> np.ndarray:

@@ -77,7 +77,7 @@ def test_locate_prefers_what_the_machine_says(tmp_path, monkeypatch):
     monkeypatch.setenv("BRAIN_MRI_DATA", str(elsewhere))
     assert locate("small", downloads) == elsewhere / "small.zip"
     with pytest.raises(UserError, match=r"'other'.*other\.zip.*elsewhere.*https://example"):
-        locate("other", downloads, "https://example.org")
+        locate("other", downloads, "get it from https://example.org")
 
 
 def test_a_wrong_fingerprint_says_so_by_name_and_count(tmp_path):

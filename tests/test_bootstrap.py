@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from core.evaluation.bootstrap import (
+    area_interval,
     effective_number,
     intervals,
     mean_interval,
@@ -89,7 +90,31 @@ def test_a_perfect_classifier_still_has_an_interval() -> None:
     assert found["accuracy"] == pytest.approx([expected.low, 1])
     expected = stats.binomtest(10, 10).proportion_ci(method="wilson")
     assert found["classes"]["glioma"]["recall"] == pytest.approx([expected.low, 1])
+    for name in ("roc_auc", "average_precision"):
+        assert found["classes"]["glioma"][name] == pytest.approx([expected.low, 1])
     assert found["log_loss"] is None
+
+
+@pytest.mark.parametrize(("freedom", "t"), [(12, stats.t.ppf(0.975, 6)), (3, stats.t.ppf(0.975, 4)), (1e9, 1.959964)])
+def test_the_interval_of_an_area_by_hand(freedom: float, t: float) -> None:
+    """0.9 has a logit of log 9, where an error of 0.018 is one of 0.2; t counts towards the middle, 1.96 beyond."""
+    odds = 9 * np.exp([-t * 0.2, 1.959964 * 0.2])
+    low, high = odds / (1 + odds)
+    assert area_interval(0.9, 0.018, 50, freedom) == pytest.approx([low, high])
+    assert area_interval(0.1, 0.018, 50, freedom) == pytest.approx([1 - high, 1 - low])
+
+
+def test_the_intervals_of_an_area_cover_the_truth() -> None:
+    """Scores of two normal distributions 1.5 apart have an area of Phi(1.5 / sqrt 2)."""
+    rng, truth, held = np.random.default_rng(5), stats.norm.cdf(1.5 / np.sqrt(2)), []
+    for seed in range(200):
+        labels = np.arange(60) % 2
+        score = 1 / (1 + np.exp(-rng.normal(1.5 * labels)))
+        found = intervals(labels, np.stack([1 - score, score], 1), np.arange(60), ["no", "yes"], "no", 100, seed)
+        low, high = found["classes"]["yes"]["roc_auc"]
+        held.append(low <= truth <= high)
+    # 200 draws of 95 % lie within 91 and 98.5 % in 99 of 100 cases.
+    assert 0.91 <= np.mean(held) <= 0.985
 
 
 @pytest.mark.parametrize("n", [0, 1])

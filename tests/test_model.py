@@ -51,9 +51,34 @@ def test_batch_norm_momentum_is_the_parameter_s(resnet: keras.Model, compact: ke
         assert momenta == {0.9}
 
 
-def test_compact_has_about_300_000_parameters_and_a_fine_last_map(compact: keras.Model) -> None:
-    assert 290_000 < compact.count_params() < 320_000
+def test_the_compact_networks_have_the_stated_parameters_and_last_maps(compact: keras.Model) -> None:
+    assert round(compact.count_params(), -3) == 309_000
     assert compact.get_layer("block4_out").output.shape[1:3] == (4, 4)  # an eighth of 32
+    fine = build("compact_fine")
+    assert round(fine.count_params(), -3) == 180_000
+    assert fine.get_layer("block4_out").output.shape[1:3] == (8, 8)
+
+
+def test_the_fine_network_pools_the_root_of_the_mean_square() -> None:
+    fine = build("compact_fine")
+    image = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 1)).astype(np.float32)
+    features, pooled = keras.Model(fine.input, [fine.get_layer("block4_out").output, fine.get_layer("dropout").input])(
+        image
+    )
+    assert np.allclose(pooled, np.sqrt(np.mean(np.square(features), axis=(1, 2))), atol=2e-3)
+
+
+def test_a_unit_of_the_fine_map_sees_39_pixels() -> None:
+    fine = build("compact_fine", 96)
+    seen = keras.Model(fine.input, fine.get_layer("block4_out").output)
+    image = np.random.default_rng(0).uniform(0, 255, (1, 96, 96, 1)).astype(np.float32)
+    before = np.array(seen(image))[0, 12, 12]
+    changes = []
+    for pixel in range(96):
+        changed = image.copy()
+        changed[0, 48, pixel] += 100
+        changes.append(not np.array_equal(before, np.array(seen(changed))[0, 12, 12]))
+    assert np.ptp(np.flatnonzero(changes)) + 1 == 39
 
 
 def test_the_graph_is_flat(resnet: keras.Model, compact: keras.Model) -> None:
@@ -72,7 +97,7 @@ def test_the_same_seed_gives_the_same_weights(compact: keras.Model) -> None:
 def test_saving_twice_in_two_processes_gives_the_same_bytes(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from core.network.model import build, save\n"
-        "for _ in range(int(sys.argv[2])): model = build('compact', 32, 4, 0.4, 0.9, 'none', None, 1)\n"
+        "for _ in range(int(sys.argv[2])): model = build('compact_fine', 32, 4, 0.4, 0.9, 'none', None, 1)\n"
         "save(model, Path(sys.argv[1]), {'classes': ['a']})"
     )
     digests = set()
@@ -149,7 +174,7 @@ def test_imagenet_weights_offline_end_in_one_line(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(keras.applications, "ResNet50", offline)
     with pytest.raises(UserError, match=r"model\.weights = imagenet: .* could not fetch them"):
         build("resnet50", weights="imagenet")
-    with pytest.raises(UserError, match=r"model\.network = compact"):
+    with pytest.raises(UserError, match="none for the compact networks"):
         build("compact", weights="imagenet")
 
 

@@ -80,6 +80,9 @@ def test_every_table_and_figure_is_there(study: Path) -> None:
         "confusion/aug",
         "gradcam/aug/grid",
         "gradcam/noaug/detail",
+        "probes",
+        "probe_examples",
+        "robustness",
     ):
         assert f"{name}.png" in pictures
 

@@ -8,12 +8,10 @@ from core.evaluation.probes import (
     cover_by_inpainting,
     cover_by_mirroring,
     keep_box,
-    probe_rates,
     shuffle_pixels,
-    source_probe,
     transplant,
-    transplant_rates,
 )
+from core.evaluation.shortcuts import probe_rates, source_probe, transplant_rates
 
 SIZE = 100
 ROWS, COLUMNS = np.mgrid[:SIZE, :SIZE]

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from core.explanation.saliency import Explainer
-from core.explanation.sanity import hog, randomisation_test, randomisations, similarity, ssim, stability
+from core.explanation.sanity import hog, other_image, randomisation_test, randomisations, similarity, ssim, stability
 
 
 def noise(seed: int, n: int = 4, size: int = 32) -> np.ndarray:
@@ -191,3 +191,30 @@ def test_stability_of_maps_that_move_with_the_image_and_of_one_that_does_not() -
         assert (found["image"]["noise"][name] > 0.9).all()
         np.testing.assert_allclose(found["fixed"]["noise"][name], 1, rtol=1e-6)
     assert abs(found["fixed"]["shift"]["rank_correlation"]).max() < 0.15
+
+
+def test_chance_is_taken_of_the_maps_at_hand() -> None:
+    """Maps that are empty but for a spot are alike whatever they show: dense ones must not pass for that."""
+    model = small()
+    learned = model.get_weights()
+    spots = np.zeros((8, 32, 32), np.float32)
+    for index in range(8):
+        spots[index, 3 * index : 3 * index + 8, 24 - 3 * index : 32 - 3 * index] = noise(index, 1, 8)[0] + 0.5
+
+    def maps() -> dict[str, np.ndarray]:
+        random = any((now != old).any() for now, old in zip(model.get_weights(), learned, strict=True))
+        return {"keeps": spots + 0.6 * noise(4, 8) * random, "loses": noise(5, 8) if random else spots}
+
+    test = randomisation_test(model, maps, "cascading", 4, seeds=(0, 1))
+    assert test.likeness["keeps"]["ssim"].shape == (4, 16)
+    assert similarity(spots, np.roll(spots, 4, axis=0))["ssim"].mean() > test.likeness["keeps"]["ssim"].mean()
+    verdicts = test.verdicts()
+    assert not verdicts["keeps"][0] and verdicts["loses"][0], test.left()
+    assert (abs(test.left()["loses"]) < 0.05).all()
+
+
+def test_another_image_is_half_the_images_on() -> None:
+    one = noise(0, 6)
+    for values in other_image(one, np.roll(one, 3, axis=0)).values():
+        np.testing.assert_allclose(values, 1, rtol=1e-6)
+    assert other_image(one[:1], one[:1])["rank_correlation"].tolist() == [0]

@@ -111,7 +111,7 @@ class Split(Section):
 
 
 class Model(Section):
-    network: Literal["compact", "resnet50"]
+    network: Literal["compact", "compact_fine", "resnet50"]
     image_size: Annotated[int, Field(ge=32, le=512)]
     weights: Annotated[str, Field(min_length=1)]
     weights_sha256: Sha256 | None
@@ -170,9 +170,15 @@ class Evaluate(Section):
     error: Annotated[float, Field(gt=0, lt=1)]
 
 
+class Probe(Section):
+    images: Count
+
+
 class Gradcam(Section):
     layer: Annotated[str, Field(min_length=1)]
+    target: Annotated[str, Field(min_length=1)]
     samples_per_class: Annotated[int, Field(ge=1, le=20)]
+    images: Annotated[int, Field(ge=2)]
 
 
 class Plots(Section):
@@ -194,8 +200,16 @@ class Params(Section):
     train: Train
     augment: Augment
     evaluate: Evaluate
+    probe: Probe
     gradcam: Gradcam
     plots: Plots
+
+    @model_validator(mode="after")
+    def _target_is_known(self) -> "Params":
+        known = ["predicted", "actual", *self.dataset.classes]
+        if self.gradcam.target not in known:
+            raise ValueError(f"gradcam.target is {self.gradcam.target!r}: must be one of {', '.join(known)}")
+        return self
 
     @model_validator(mode="after")
     def _image_size_fits(self) -> "Params":

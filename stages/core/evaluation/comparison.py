@@ -85,10 +85,11 @@ def differences(
     return nest(rows)
 
 
-def verdict(test: dict[str, Any], accuracy: dict[str, Any], a: str, b: str) -> str:
+def verdict(test: dict[str, Any], accuracy: dict[str, Any], a: str, b: str, what: str = "accuracy") -> str:
     """One sentence: can these images tell the two classifiers apart?
 
-    test: what `mcnemar` returned; accuracy: the row "accuracy" of `differences`; a, b: the classifiers' names.
+    test: what `mcnemar` returned; accuracy: the row "accuracy" of `differences`; a, b: the classifiers' names;
+    what: the accuracy's name on these images ("sensitivity" where all show a tumour).
     They are told apart where the test's p is below 0.05 and the interval, which knows of groups, leaves out 0.
     """
     only_a, only_b, p, n = test["only_a_right"], test["only_b_right"], test["p_value"], test["n"]
@@ -98,7 +99,7 @@ def verdict(test: dict[str, Any], accuracy: dict[str, Any], a: str, b: str) -> s
     p_words = "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.995 else "p = 1"
     facts = (
         f"of {n} images {b} alone is right on {only_b}, {a} alone on {only_a} (exact McNemar test, {p_words}); "
-        f"accuracy differs by {100 * accuracy['difference']:+.1f} points (95 % interval {low} to {high})"
+        f"{what} differs by {100 * accuracy['difference']:+.1f} points (95 % interval {low} to {high})"
     )
     apart = not accuracy["interval"][0] <= 0 <= accuracy["interval"][1]
     if p < 0.05 and apart:

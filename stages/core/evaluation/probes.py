@@ -1,8 +1,7 @@
-"""Shortcut probes: does the classifier see the tumour, or where the image came from?
+"""Shortcut probes: images changed so that a classifier that sees the tumour must change its mind, or must not.
 
-Images are uint8 (N, H, W), lesion masks bool (N, H, W). Each probe shows the classifier changed images; `probe_rates`
-and `transplant_rates` compare its predictions with those before, each beside the value of a classifier that ignores
-lesions. Distances are shares of the width, so that probes mean the same at every size.
+Images are uint8 (N, H, W), lesion masks bool (N, H, W). What the changes do to predictions is counted in
+core/evaluation/shortcuts.py. Distances are shares of the width, so that probes mean the same at every size.
 """
 
 from typing import Any
@@ -10,18 +9,12 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
-from core.evaluation.bootstrap import effective_number, mean_interval, score_interval, standard_errors
-from core.evaluation.comparison import mcnemar
-from core.evaluation.metrics import Floats, Ints, weighted_metrics
 from core.images.imaging import head_mask, largest_contour
 
 Images = npt.NDArray[np.uint8]
 Masks = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 
 MARGIN = 0.02  # grown around a lesion before it is covered, so that no rim of it stays
 FEATHER = 0.012  # standard deviation of the soft edge of what is pasted
@@ -99,78 +92,6 @@ def transplant(donors: Images, masks: Masks, recipients: Images) -> tuple[Images
         images[i] = _blend(recipient, patch * gain, place)
         moved[i] = place
     return images, moved
-
-
-def probe_rates(
-    labels: Ints, before: Ints, after: Ints, groups: Ints, negative: int, lesion_shown: bool, seed: int = 0
-) -> dict[str, Any]:
-    """What becomes of right tumour predictions when a probe hides the lesion, or shows it alone (`lesion_shown`).
-
-    labels, before, after, groups: int (N,), predictions before and after; counted are images with a tumour that was
-    called by its class before. Returns `n`, and as {`value`, `interval`} the rates `kept`, `called_negative`,
-    `called_other`; `kept` also has `chance` (both predictions drawn independently) and `if_lesion_ignored`: 1 where the
-    rest of the image can be seen, chance where the lesion alone can.
-    """
-    chosen = (before == labels) & (labels != negative)
-    labels, before, after, groups = labels[chosen], before[chosen], after[chosen], groups[chosen]
-    events = {"kept": after == before, "called_negative": after == negative}
-    events["called_other"] = ~events["kept"] & ~events["called_negative"]
-    rates = {name: mean_interval(event.astype(float), groups, seed=seed) for name, event in events.items()}
-    for rate in rates.values():
-        del rate["n"]
-    chance = sum((before == c).mean() * (after == c).mean() for c in np.unique(before)) if len(before) else None
-    chance = None if chance is None else float(chance)
-    rates["kept"].update(chance=chance, if_lesion_ignored=chance if lesion_shown else 1.0)
-    return {"n": len(before), **rates}
-
-
-def transplant_rates(
-    donor_labels: Ints, recipient_labels: Ints, before: Ints, after: Ints, sham: Ints, groups: Ints, seed: int = 0
-) -> dict[str, Any]:
-    """How often a moved lesion turns a right prediction into the donor's class, and how often a sham patch does.
-
-    All int (N,): classes of donors and recipients, predictions of the recipients before, with lesion, with sham;
-    counted are recipients that were called right and are of another class than the donor. Returns `n`, `lesion` and
-    `sham` ({`value`, `interval`} of calls of the donor's class; a classifier that ignores lesions has the sham's rate
-    for both) and `p_value` of their difference (exact McNemar test).
-    """
-    chosen = (before == recipient_labels) & (donor_labels != recipient_labels)
-    target, groups = donor_labels[chosen], groups[chosen]
-    rates: dict[str, Any] = {}
-    for name, predictions in (("lesion", after[chosen]), ("sham", sham[chosen])):
-        rates[name] = mean_interval((predictions == target).astype(float), groups, seed=seed)
-        del rates[name]["n"]
-    p_value = mcnemar(target, sham[chosen], after[chosen])["p_value"] if len(target) else None
-    return {"n": len(target), **rates, "p_value": p_value}
-
-
-def source_probe(features: Floats, sources: Ints, groups: Ints, seed: int = 0) -> dict[str, Any]:
-    """Can a linear model tell from frozen features, within one class, which source an image is from?
-
-    features: float (N, D); sources, groups: int (N,). Logistic regression on standardised features, 5-fold
-    cross-validation with whole groups held out. Returns `n`, `sources`, `chance` (1 / sources) and `balanced_accuracy`
-    with its `interval`; both None where fewer than two sources have five groups each (smaller sources are left out).
-    """
-    pairs = np.unique(np.stack([sources, groups], 1), axis=0)
-    names, counts = np.unique(pairs[:, 0], return_counts=True)
-    kept = np.isin(sources, names[counts >= 5])
-    features, groups = np.asarray(features, float)[kept], groups[kept]
-    names, sources = np.unique(sources[kept], return_inverse=True)
-    found: dict[str, Any] = {"n": len(sources), "sources": len(names), "chance": 1 / max(len(names), 1)}
-    if len(names) < 2:
-        return {**found, "balanced_accuracy": None, "interval": None}
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    folds = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
-    guesses = np.eye(len(names))[cross_val_predict(model, features, sources, groups=groups, cv=folds)]
-
-    def statistic(weights: Floats) -> Floats:
-        table = weighted_metrics(sources, guesses, [str(name) for name in names], weights, None)
-        return table["balanced_accuracy",][:, None]
-
-    value = float(statistic(np.ones((1, len(sources))))[0, 0])
-    number = effective_number(np.ones(len(sources), bool), groups)
-    error = standard_errors(statistic, groups, seed=seed)[0]
-    return {**found, "balanced_accuracy": value, "interval": score_interval(value, error, number)}
 
 
 def _head(image: Images) -> Masks:

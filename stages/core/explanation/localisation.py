@@ -10,6 +10,7 @@ import numpy as np
 
 TOLERANCE = 0  # pixels around the mask; Zhang 2018 allow 15 on photographs, which here would make many lesions a target
 THRESHOLD = 0.5  # of a map's own maximum
+SCORES = ("pointing_game", "energy_in_mask", "iou", "pixel_average_precision")
 
 
 def pointing_game(maps: np.ndarray, masks: np.ndarray, tolerance: float = TOLERANCE) -> np.ndarray:
@@ -69,11 +70,16 @@ def chance(
     `mean_lesion`: how often the *other* images have their lesion at a pixel, the strongest that knows no image.
     """
     masks = masks.astype(bool)
-    noise = [np.random.default_rng((seed, index)).random(masks.shape[1:], np.float32) for index in range(len(masks))]
-    even = np.ones(masks.shape, np.float32)
-    others = even if len(masks) < 2 else (masks.sum(axis=0) - masks).astype(np.float32) / (len(masks) - 1)
-    maps = {"random": np.array(noise, np.float32).reshape(masks.shape), "area": even, "mean_lesion": others}
-    return {name: scores(values, masks, tolerance, threshold) for name, values in maps.items()}
+    everywhere, found = masks.sum(axis=0, dtype=np.float32), []
+    for index, mask in enumerate(masks):  # one image at a time: memory does not grow with them
+        others = (everywhere - mask) / (len(masks) - 1) if len(masks) > 1 else np.ones(mask.shape, np.float32)
+        noise = np.random.default_rng((seed, index)).random(mask.shape, np.float32)
+        maps = np.stack([noise, np.ones(mask.shape, np.float32), others])
+        found.append(scores(maps, np.stack([mask] * 3), tolerance, threshold))
+    return {
+        name: {score: np.array([values[score][place] for values in found]) for score in SCORES}
+        for place, name in enumerate(("random", "area", "mean_lesion"))
+    }
 
 
 def _checked(maps: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

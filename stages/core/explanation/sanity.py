@@ -5,8 +5,9 @@ Maps are (N, H, W); signed ones are compared by `saliency.importance`. All liken
 be for a class, is like nothing: one draw of random weights says little, two or three say more.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import keras
@@ -16,6 +17,7 @@ from scipy.stats import rankdata
 from core.explanation.saliency import importance, normalise
 
 LIMIT = 0.25  # of a map may be left when the network is random
+MEASURES = ("rank_correlation", "ssim", "hog_correlation")
 
 Maps = dict[str, np.ndarray]  # method -> (N, H, W)
 Likeness = dict[str, np.ndarray]  # measure -> (N,), or (steps, N)
@@ -27,11 +29,27 @@ def similarity(one: np.ndarray, other: np.ndarray) -> Likeness:
     `rank_correlation` (Spearman) and `hog_correlation` (Pearson, of `hog`) lie in -1..1, `ssim` too. A map of one
     value has no order and no gradients: its two correlations are 0.
     """
-    one, other = normalise(one), normalise(other)
+    return _likeness(_describe(one), _describe(other))
+
+
+class _Described(NamedTuple):
+    """What the measures need of maps, so that maps which are compared often are described once."""
+
+    maps: np.ndarray  # (N, H, W), the maximum of each 1
+    ranks: np.ndarray  # (N, pixels)
+    edges: np.ndarray  # (N, hog)
+
+
+def _describe(maps: np.ndarray) -> _Described:
+    maps = normalise(importance(maps))
+    return _Described(maps, rankdata(maps.reshape(len(maps), maps.shape[1] * maps.shape[2]), axis=1), hog(maps))
+
+
+def _likeness(one: _Described, other: _Described) -> Likeness:
     return {
-        "rank_correlation": _pearson(_ranks(one), _ranks(other)),
-        "ssim": np.array([ssim(a, b) for a, b in zip(one, other, strict=True)], np.float64),
-        "hog_correlation": _pearson(hog(one), hog(other)),
+        "rank_correlation": _pearson(one.ranks, other.ranks),
+        "ssim": np.array([ssim(a, b) for a, b in zip(one.maps, other.maps, strict=True)], np.float64),
+        "hog_correlation": _pearson(one.edges, other.edges),
     }
 
 
@@ -58,25 +76,20 @@ def hog(maps: np.ndarray) -> np.ndarray:
     Cells are an eighth of the map (16 pixels of 128, the size that Adebayo 2018 take), what is left over at the right
     and below is cut off; blocks of 3x3 cells, L2 norm clipped at 0.2 and normed again.
     """
-    n, height, width = maps.shape[0], maps.shape[1] // 8 * 8, maps.shape[2] // 8 * 8
-    down, across = np.gradient(maps[:, :height, :width].astype(np.float64), axis=(1, 2))
-    strength = np.hypot(down, across)
+    n, tall, wide = maps.shape[0], maps.shape[1] // 8, maps.shape[2] // 8
+    down, across = np.gradient(maps[:, : 8 * tall, : 8 * wide].astype(np.float64), axis=(1, 2))
     angle = np.minimum((np.rad2deg(np.arctan2(down, across)) % 180 / 20).astype(int), 8)
-    votes = [
-        np.where(angle == part, strength, 0).reshape(n, 8, height // 8, 8, width // 8).mean(axis=(2, 4))
-        for part in range(9)
-    ]
-    blocks = np.lib.stride_tricks.sliding_window_view(np.stack(votes, axis=-1), (3, 3), axis=(1, 2)).reshape(n, 36, 81)
+    row = np.arange(8 * tall)[:, None] // tall
+    cell = (np.arange(n)[:, None, None] * 8 + row) * 8 + np.arange(8 * wide) // wide
+    votes = np.bincount((cell * 9 + angle).ravel(), np.hypot(down, across).ravel(), n * 8 * 8 * 9) / (tall * wide)
+    cells = votes.reshape(n, 8, 8, 9)
+    blocks = np.lib.stride_tricks.sliding_window_view(cells, (3, 3), axis=(1, 2)).reshape(n, 36, 81)
     blocks = np.minimum(_unit(blocks), 0.2)
     return _unit(blocks).reshape(n, 36 * 81)
 
 
 def _unit(blocks: np.ndarray) -> np.ndarray:
     return blocks / np.sqrt((blocks**2).sum(axis=-1, keepdims=True) + 1e-10)
-
-
-def _ranks(maps: np.ndarray) -> np.ndarray:
-    return rankdata(maps.reshape(len(maps), maps.shape[1] * maps.shape[2]), axis=1)
 
 
 def _pearson(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -131,21 +144,22 @@ class RandomisationTest:
     """How like the learned maps those of randomised networks are."""
 
     layers: list[str]  # the lowest layer of each step
-    likeness: dict[str, Likeness]  # method -> measure -> (steps, N)
-    other_image: dict[str, Likeness]  # method -> measure -> (N,): likeness to the learned map of another image
+    likeness: dict[str, Likeness]  # method -> measure -> (steps, seeds x N): to the learned map of the same image
+    other_image: dict[str, Likeness]  # the same: to the learned map of another image, what chance gives
 
     def left(self) -> dict[str, np.ndarray]:
         """What is left of each method's maps after each step, (steps,): 1 for all, 0 for as much as chance gives.
 
-        Chance is the likeness to another image's map; per measure (likeness - chance) / (1 - chance) of the means over
-        the images, then the mean of the measures.
+        Per measure (likeness - chance) / (1 - chance) of the means over the images, then the mean of the measures.
+        Chance is taken anew at each step, because it depends on the maps: two maps that are empty but for a spot are
+        alike whatever they show, and dense ones that a random network gives are not.
         """
         shares = {}
         for method, measures in self.likeness.items():
-            chance = {measure: values.mean() for measure, values in self.other_image[method].items()}
+            chance = {measure: values.mean(axis=1) for measure, values in self.other_image[method].items()}
             shares[method] = np.mean(
                 [
-                    (values.mean(axis=1) - chance[measure]) / max(1 - chance[measure], 1e-6)
+                    (values.mean(axis=1) - chance[measure]) / np.maximum(1 - chance[measure], 1e-6)
                     for measure, values in measures.items()
                 ],
                 axis=0,
@@ -174,28 +188,48 @@ class RandomisationTest:
 
 
 def randomisation_test(
-    model: keras.Model, maps: Callable[[], Maps], mode: str, steps: int, seed: int = 0
+    model: keras.Model, maps: Callable[[], Maps], mode: str, steps: int, seeds: Sequence[int] = (0,)
 ) -> RandomisationTest:
-    """Compare the model's maps with those after each step of `randomisations`.
+    """Compare the model's maps with those after each step of `randomisations`, for each seed.
 
     `maps()` explains the model as it is at that moment, always the same images and classes; of one image alone chance
     cannot be told and counts as 0. Memory holds two sets of maps.
     """
-    learned = {method: importance(values) for method, values in maps().items()}
-    layers, rows = [], []
-    for layer in randomisations(model, mode, steps, seed):
-        layers.append(layer)
-        rows.append({method: similarity(learned[method], importance(values)) for method, values in maps().items()})
-    likeness = {
-        method: {measure: np.stack([row[method][measure] for row in rows]) for measure in rows[0][method]}
-        for method in learned
-    }
-    half = len(next(iter(learned.values()))) // 2  # images often come sorted by class: the other is of another one
-    other = {
-        method: similarity(values, np.roll(values, half, axis=0) if half else 0 * values)
-        for method, values in learned.items()
-    }
-    return RandomisationTest(layers, likeness, other)
+    learned = {method: _describe(values) for method, values in maps().items()}
+    others = {method: _of_other_images(described) for method, described in learned.items()}
+    layers: dict[str, None] = {}
+    runs: list[list[dict[str, tuple[Likeness, Likeness]]]] = []
+    for seed in seeds:
+        runs.append([])
+        for layer in randomisations(model, mode, steps, seed):
+            layers[layer] = None
+            now = {method: _describe(values) for method, values in maps().items()}
+            runs[-1].append(
+                {method: (_likeness(learned[method], d), _likeness(others[method], d)) for method, d in now.items()}
+            )
+
+    def collect(which: int) -> dict[str, Likeness]:
+        return {
+            method: {
+                measure: np.concatenate([np.stack([step[method][which][measure] for step in run]) for run in runs], 1)
+                for measure in MEASURES
+            }
+            for method in learned
+        }
+
+    return RandomisationTest(list(layers), collect(0), collect(1))
+
+
+def other_image(one: np.ndarray, other: np.ndarray) -> Likeness:
+    """What `similarity` gives by chance: each map of `one` beside another image's of `other`, 0 where there is none.
+
+    Of another class where images come sorted by class: the map half of the images further on."""
+    return _likeness(_of_other_images(_describe(one)), _describe(other))
+
+
+def _of_other_images(described: _Described) -> _Described:
+    half = len(described.maps) // 2
+    return _Described(*(np.roll(part, half, axis=0) if half else 0 * part for part in described))
 
 
 def stability(

@@ -1,4 +1,4 @@
-"""Figures of the results: learning curves, confusion matrices, calibration, selective prediction."""
+"""Figures of the results: learning curves, confusion matrices, calibration, selective prediction, errors."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from core.figures.drawing import save
+from core.figures.drawing import picture, save
 
 PIPELINE_NAMES = {"noaug": "no augmentation", "aug": "train-only augmentation"}
 
@@ -75,3 +75,23 @@ def selective(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], dpi: int) -> 
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     save(figure, "plots/selective.png", dpi)
+
+
+def errors(kinds: Mapping[str, tuple[Sequence[Mapping[str, Any]], np.ndarray]], columns: int, dpi: int) -> None:
+    """Draw a row a kind of error: its rows (`core.evaluation.errors.SUSPECT_COLUMNS`) and images, uint8 (n, H, W),
+    at most `columns` of them; or say that there are none."""
+    figure = Figure(figsize=(1.75 * columns + 0.4, 2.45 * len(kinds)), layout="constrained")
+    grid = figure.subplots(len(kinds), columns, squeeze=False)
+    for line, (kind, (rows, images)) in zip(grid, kinds.items(), strict=True):
+        for axes in line:
+            axes.axis("off")
+        if not rows:
+            line[0].text(0, 0.5, f"{kind}: none", fontsize=8)
+        for place, (row, image) in enumerate(zip(rows[:columns], images[:columns], strict=True)):
+            agree = "pipelines agree" if row["pipelines_agree"] else "pipelines differ"
+            said = (
+                f"actual {row['label']}\npredicted {row['predicted']} {row['confidence']:.2f}\n{row['part']}, {agree}"
+            )
+            picture(line[place], image)
+            line[place].set_title(f"{kind if place == 0 else ''}\n{said}", fontsize=6.5, loc="left")
+    save(figure, "plots/errors.png", dpi)

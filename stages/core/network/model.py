@@ -1,8 +1,8 @@
-"""The two networks: the report's ResNet-50 and a compact residual network for CPUs.
+"""The networks: the report's ResNet-50 and two compact residual networks for CPUs.
 
-Both are one flat functional graph, so that each of their layers can be explained: input `image`, float32 (N, size,
-size, 1) with grey values 0 to 255; a layer that scales to 0..1; the convolutions; global average pooling; dropout;
-`logits` (N, classes); `probabilities`, their softmax.
+Each is one flat functional graph, so that each of their layers can be explained: input `image`, float32 (N, size,
+size, 1) with grey values 0 to 255; a layer that scales to 0..1; the convolutions; global pooling, of averages or,
+in `compact_fine`, of quadratic means; dropout; `logits` (N, classes); `probabilities`, their softmax.
 """
 
 import hashlib
@@ -32,43 +32,69 @@ def build(
     `weights` is `none`, `imagenet` (ResNet-50 alone; Keras fetches it once) or a `.weights.h5` file of the same
     network, whose digest must be `sha256`. Raises UserError when the weights cannot be had or do not fit."""
     keras.utils.set_random_seed(seed)
-    body = {"compact": compact, "resnet50": resnet50}[network]
+    body = {"compact": compact, "compact_fine": compact_fine, "resnet50": resnet50}[network]
+    pool = quadratic_mean if network == "compact_fine" else layers.GlobalAveragePooling2D(name="pooled")
     image = layers.Input((size, size, 1), name="image")
     features = body(image, momentum, weights == "imagenet")
-    pooled = layers.GlobalAveragePooling2D(name="pooled")(features)
+    pooled = pool(features)
     dropped = layers.Dropout(dropout, seed=seed, name="dropout")(pooled)
     logits = layers.Dense(classes, name="logits", dtype="float32")(dropped)
     probabilities = layers.Activation("softmax", name="probabilities", dtype="float32")(logits)
     model = keras.Model(image, probabilities, name=network)
+    for operation in model.operations:
+        if not isinstance(operation, layers.Layer):
+            # Keras numbers operations over the whole process; the file must not tell what was built before.
+            operation.name = f"{type(operation).__name__.lower()}_{model.operations.index(operation)}"
     if weights not in ("none", "imagenet"):
         load_matching(model, verified(Path(weights), sha256))
     return model
 
 
 def compact(image: Any, momentum: float, imagenet: bool) -> Any:
-    """The compact body: a stem and four residual blocks (He et al. 2016, fig. 2), 307,000 parameters; features at 1/8.
+    """Return the features of a stem and four residual blocks (He et al. 2016, fig. 2) at an eighth of the size; 309,000
+    parameters."""
+    return _compact(image, momentum, imagenet, [(16, 1, 3), (32, 2, 3), (64, 2, 3), (128, 1, 3)])
 
-    Two of its four blocks keep the resolution, so that a map of the features can point at a small lesion."""
+
+def compact_fine(image: Any, momentum: float, imagenet: bool) -> Any:
+    """Return the features of the same at a quarter of the size, with other widths; 180,000 parameters.
+
+    A unit of the last map sees 39x39 pixels and has 4x4 to itself, so that a map of the features can point at a small
+    lesion; for the same reason the last block mixes channels alone (1x1 kernels)."""
+    return _compact(image, momentum, imagenet, [(16, 1, 3), (32, 2, 3), (64, 1, 3), (256, 1, 1)])
+
+
+def _compact(image: Any, momentum: float, imagenet: bool, blocks: list[tuple[int, int, int]]) -> Any:
     if imagenet:
-        raise UserError("model.weights = imagenet: there are none for model.network = compact; use none")
+        raise UserError("model.weights = imagenet: there are none for the compact networks; use none")
     x = layers.Rescaling(1 / 255, name="scale")(image)
     x = layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False, name="stem")(x)
     x = layers.BatchNormalization(momentum=momentum, name="stem_bn")(x)
     x = layers.ReLU(name="stem_relu")(x)
-    for block, (filters, stride) in enumerate([(16, 1), (32, 2), (64, 2), (128, 1)], start=1):
-        x = _residual_block(x, filters, stride, momentum, f"block{block}")
+    for block, (filters, stride, kernel) in enumerate(blocks, start=1):
+        x = _residual_block(x, filters, stride, kernel, momentum, f"block{block}")
     return x
 
 
-def _residual_block(x: Any, filters: int, stride: int, momentum: float, name: str) -> Any:
+def _residual_block(x: Any, filters: int, stride: int, kernel: int, momentum: float, name: str) -> Any:
     def conv(x: Any, part: str, kernel: int, stride: int) -> Any:
         x = layers.Conv2D(filters, kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_{part}")(x)
         return layers.BatchNormalization(momentum=momentum, name=f"{name}_{part}_bn")(x)
 
-    y = layers.ReLU(name=f"{name}_a_relu")(conv(x, "a", 3, stride))
-    y = conv(y, "b", 3, 1)
+    y = layers.ReLU(name=f"{name}_a_relu")(conv(x, "a", kernel, stride))
+    y = conv(y, "b", kernel, 1)
     shortcut = x if x.shape[-1] == filters and stride == 1 else conv(x, "shortcut", 1, stride)
     return layers.ReLU(name=f"{name}_out")(layers.Add(name=f"{name}_add")([y, shortcut]))
+
+
+def quadratic_mean(features: Any) -> Any:
+    """Pool features (N, h, w, C) to the root of their mean square, (N, C) (Radenovic et al. 2019, eq. 3, with p = 2).
+
+    A lesion fills few of the h x w places; a plain average hands it little gradient, and Grad-CAM then points anywhere.
+    """
+    squares = layers.Multiply(name="squares")([features, features])
+    mean = layers.GlobalAveragePooling2D(name="pooled")(squares)
+    return keras.ops.sqrt(mean + 1e-6)  # the root's slope at 0 is infinite
 
 
 def resnet50(image: Any, momentum: float, imagenet: bool) -> Any:

@@ -36,7 +36,10 @@ BRAIN_TUMOR_MRI_V1 = Published(
     counts={"Training": 5712, "Testing": 1311},
     classes=("glioma", "meningioma", "notumor", "pituitary"),
     licence="CC0 1.0 (as published on Kaggle); its tumour images are Cheng's, CC BY 4.0",
-    citation="Msoud Nickparvar (2021). Brain Tumor MRI Dataset, version 1. Kaggle. doi:10.34740/kaggle/dsv/2645886",
+    citation="Msoud Nickparvar (2021). Brain Tumor MRI Dataset, version 1. Kaggle. doi:10.34740/kaggle/dsv/2645886 | "
+    "which takes its images from: Cheng, Jun (2017). brain tumor dataset. figshare. Dataset. "
+    "doi:10.6084/m9.figshare.1512427 | Bhuvaji S. et al. (2020). Brain Tumor Classification (MRI) (SARTAJ). Kaggle. "
+    "doi:10.34740/kaggle/dsv/1183165 | Ahmed Hamada (2020). Br35H :: Brain Tumor Detection 2020. Kaggle",
     url="https://www.kaggle.com/datasets/masoudnickparvar/brain-tumor-mri-dataset/versions/1",
 )
 
@@ -46,19 +49,20 @@ def describe(published: Published = BRAIN_TUMOR_MRI_V1) -> dict[str, str]:
     return {"name": published.name, "licence": published.licence, "citation": published.citation, "url": published.url}
 
 
-def locate(name: str, downloads: Path, url: str = "") -> Path:
+def locate(name: str, downloads: Path, hint: str = "") -> Path:
     """Find the data set `name`, as a zip or a folder: where BRAIN_MRI_DATA points, else in `downloads`.
 
-    Raises UserError that says where it was looked for and, where that is known (`url`), where it is to be had.
+    Raises UserError that says where it was looked for and, with `hint` ("get it from ..."), where it is to be had.
     """
     folder = Path(os.environ.get("BRAIN_MRI_DATA") or downloads)
     for place in (folder / f"{name}.zip", folder / name):
         if place.exists():
             return place
-    url = url or (BRAIN_TUMOR_MRI_V1.url if name == BRAIN_TUMOR_MRI_V1.name else "")
+    if not hint and name == BRAIN_TUMOR_MRI_V1.name:
+        hint = f"get it from {BRAIN_TUMOR_MRI_V1.url}"
     raise UserError(
         f"data set {name!r}: neither {name}.zip nor a folder {name} in {folder}; "
-        f"{f'get it from {url} and put' if url else 'put'} it there, or let the environment variable "
+        f"{f'{hint} and put' if hint else 'put'} it there, or let the environment variable "
         "BRAIN_MRI_DATA name the folder that holds it"
     )
 

@@ -16,8 +16,10 @@ PART = "External"
 TUMOURS = {
     "name": "external-tumours",
     "licence": "Br35H: not stated, for evaluation in place only; Brain-Tumor-Progression: CC BY 3.0",
-    "citation": "Ahmed Hamada (2020). Br35H: Brain Tumor Detection 2020. Kaggle. | Schmainda K., Prah M. (2018). "
-    "Data from Brain-Tumor-Progression. The Cancer Imaging Archive. doi:10.7937/K9/TCIA.2018.15quzvnb",
+    "citation": "Ahmed Hamada (2020). Br35H :: Brain Tumor Detection 2020. Kaggle | Schmainda K., Prah M. (2018). Data "
+    "from Brain-Tumor-Progression. The Cancer Imaging Archive. doi:10.7937/K9/TCIA.2018.15quzvnb | Clark K. et al. "
+    "(2013). The Cancer Imaging Archive (TCIA): Maintaining and Operating a Public Information Repository. Journal of "
+    "Digital Imaging 26(6), 1045-1057. doi:10.1007/s10278-013-9622-7",
     "url": "https://www.kaggle.com/datasets/ahmedhamada0/brain-tumor-detection | "
     "https://doi.org/10.7937/K9/TCIA.2018.15quzvnb",
 }
@@ -30,6 +32,14 @@ def describe(name: str) -> dict[str, str]:
         if name == TUMOURS["name"]
         else {"name": name, "licence": "as its owner states", "citation": "", "url": ""}
     )
+
+
+def hint(name: str) -> str:
+    """Where a set that is not at hand is to be had; empty where that is not known."""
+    if name != TUMOURS["name"]:
+        return ""
+    places = TUMOURS["url"].replace(" | ", " and ")
+    return f"gather its images from {places}, with a labels.csv (path, class, source, patient, mask),"
 
 
 def unpack(source: Path, raw: Path, masks: Path, classes: Mapping[str, str], limits: Limits | None = None) -> Fetched:

@@ -24,6 +24,7 @@ SOURCE = {
     "Augmentation and Partition. PLoS ONE 10(10): e0140381",
     "url": "https://doi.org/10.6084/m9.figshare.1512427",
 }
+HINT = f"get its four zips from {SOURCE['url']}"
 
 
 def describe() -> dict[str, str]:
