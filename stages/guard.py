@@ -1,0 +1,71 @@
+"""guard: learn what the training images look like, so that `predict.py` can warn of what is no brain MRI; measure it.
+
+Reads   models/{noaug,aug}.keras, data/split, data/cropped, data/external, params `crop`, `model.image_size`.
+Writes  models/{noaug,aug}-guard.npz (the detector), metrics/guard.json: by pipeline the share of images that it flags
+        though they are brain MRI (`false_alarms`: validation, on which its threshold is set; test; external) and the
+        share of strange pictures that it flags (`hits`: `choosing`, by which the method was chosen, and `measuring`, by
+        which it was not; each also by kind).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from core.evaluation import novelty
+from core.files import progress, run, write_json
+from core.images.cropping import crop, to_network
+from core.images.dataset import EXTERNAL, load_images, read_samples
+from core.network.model import load_for
+from core.network.training import set_up
+from core.params import Params, load_params
+from core.prediction.inner import predict_maps
+from core.sources import strangers
+
+PIPELINES = ("noaug", "aug")
+FALSE_ALARMS = 0.01  # share of the validation images beyond the threshold
+EACH = 25  # pictures of each kind of strangers
+HALVES = {"choosing": strangers.CHOOSING, "measuring": strangers.MEASURING}
+
+
+def main() -> None:
+    params = load_params()
+    set_up(params.train.threads)
+    size = params.model.image_size
+    own = {name: load_images(read_samples(f"data/split/{name}.csv"), size) for name in ("train", "val", "test")}
+    own["external"] = load_images(read_samples("data/split/external.csv"), size, EXTERNAL)
+    drawn = {half: strangers.draw(kinds, EACH, seed=0) for half, kinds in HALVES.items()}
+    images = own | {half: as_inputs(pictures, params) for half, (pictures, _) in drawn.items()}
+    table = {}
+    for pipeline in progress(PIPELINES, "guard"):
+        model, _ = load_for(params.dataset.classes, f"models/{pipeline}.keras")
+        described = {
+            name: np.concatenate([novelty.describe(*batch) for batch in predict_maps(model, part)])
+            for name, part in images.items()
+            if len(part)
+        }
+        detector = novelty.fit(described["train"], described["val"], FALSE_ALARMS)
+        detector.save(f"models/{pipeline}-guard.npz")
+        flagged = {name: detector.flags(part) for name, part in described.items()}
+        table[pipeline] = {
+            "false_alarms": {name: rate(flagged[name]) for name in ("val", "test", "external") if name in flagged},
+            "hits": {half: by_kind(flagged[half], kinds) for half, (_, kinds) in drawn.items()},
+        }
+    write_json("metrics/guard.json", table)
+
+
+def as_inputs(pictures: Sequence[np.ndarray], params: Params) -> np.ndarray:
+    """Take pictures, uint8 (H, W), the way of every image: the crop, then the network's size; uint8 (N, s, s, 1)."""
+    return to_network(np.stack([crop(picture, params.crop) for picture in pictures]), params.model.image_size)
+
+
+def rate(flagged: np.ndarray) -> dict:
+    return {"n": len(flagged), "rate": float(flagged.mean())}
+
+
+def by_kind(flagged: np.ndarray, kinds: Sequence[str]) -> dict:
+    names = np.array(kinds)
+    return rate(flagged) | {"kinds": {kind: float(flagged[names == kind].mean()) for kind in dict.fromkeys(kinds)}}
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,289 @@
+"""The command predict.py: answers as a user gets them, and one line for what cannot be answered."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import cv2
+import keras
+import nibabel
+import numpy as np
+import predict
+import pydicom
+import pytest
+import yaml
+
+from core.evaluation import novelty
+from core.evaluation.calibration import apply_temperature
+from core.files import run, write_json, write_png
+from core.images.cropping import to_network
+from core.network.model import build, logits_of, save
+from core.params import load_params
+from core.prediction.inner import predict_maps
+from core.prediction.inputs import read_crop
+
+ROOT = Path(__file__).parent.parent
+CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
+Call = Callable[..., tuple[int, list[str], list[str]]]
+
+
+def disc(seed: int, side: int = 80) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    across, down = np.meshgrid(np.linspace(-1, 1, side), np.linspace(-1, 1, side))
+    head = 170 * (np.hypot(across, down * rng.uniform(0.9, 1.1)) < rng.uniform(0.7, 0.95))
+    return np.clip(head + rng.normal(25, 6, head.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with a tiny untrained network whose images are discs."""
+    folder = tmp_path_factory.mktemp("study")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["model"]["image_size"], params["plots"]["dpi"] = 32, 40
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    model = build("compact", 32, 4, 0.4, 0.9, "none", None, 3)
+    card = {"classes": CLASSES, "image_size": 32, "crop": params["crop"], "temperature": 0.05}
+    for pipeline in ("aug", "noaug"):
+        save(model, folder / f"models/{pipeline}.keras", card)
+    settings = load_params(folder / "params.yaml").crop
+    crops = [read_crop(cv2.imencode(".png", disc(seed))[1].tobytes(), "x.png", settings) for seed in range(100, 180)]
+    described = np.concatenate([novelty.describe(*batch) for batch in predict_maps(model, to_network(crops, 32))])
+    novelty.fit(described[:60], described[60:], 0.0).save(folder / "models/aug-guard.npz")
+    write_json(folder / "metrics/aug.json", {"selective": {"threshold": 0.4}})
+    return folder
+
+
+@pytest.fixture
+def call(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Call the command in an empty folder: its exit code, its lines on stdout and those on stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def called(*arguments: str, study: Path = study) -> tuple[int, list[str], list[str]]:
+        monkeypatch.setattr(sys, "argv", ["predict.py", "--study", str(study), *arguments])
+        try:
+            run(partial(predict.main, predict.parse()))
+            code = 0
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        printed = capsys.readouterr()
+        return code, printed.out.splitlines(), printed.err.splitlines()
+
+    return called
+
+
+def write_discs(folder: str, count: int) -> list[str]:
+    paths = [f"{folder}/disc_{seed}.png" for seed in range(count)]
+    for seed, path in enumerate(paths):
+        write_png(path, disc(seed))
+    return paths
+
+
+def write_volume(path: str, depth: int = 9) -> np.ndarray:
+    volume = np.stack([disc(seed, 64) for seed in range(depth)], axis=2)
+    nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), path)
+    return volume
+
+
+def test_answers_are_the_network_s_calibrated(call: Call, study: Path) -> None:
+    paths = write_discs("in", 3)
+    code, out, err = call("--json", *paths)
+    assert (code, err) == (0, [])
+    rows = [json.loads(line) for line in out]
+    model, settings = keras.models.load_model(study / "models/aug.keras"), load_params(study / "params.yaml").crop
+    images = to_network([read_crop(Path(path).read_bytes(), path, settings) for path in paths], 32)
+    expected = apply_temperature(logits_of(model).predict(images.astype(np.float32), verbose=0), 0.05)
+    for row, path, probabilities in zip(rows, paths, expected, strict=True):
+        assert list(row) == ["path", "predicted", "probabilities", "abstain", "warning"]
+        assert row["path"] == path
+        assert list(row["probabilities"]) == CLASSES
+        assert np.allclose(list(row["probabilities"].values()), probabilities, atol=1e-5)
+        assert row["predicted"] == CLASSES[probabilities.argmax()]
+        assert row["abstain"] == (probabilities.max() < 0.4)
+        assert row["warning"] is None
+
+
+def test_a_table_for_people(call: Call) -> None:
+    write_discs("in", 40)
+    code, out, err = call("in")
+    assert (code, err) == (0, [])
+    assert len(out) == 41  # more than a batch, one header
+    assert out[0].split() == ["image", "predicted", *CLASSES, "remark"]
+    name, predicted, *shares = out[1].split()[:6]
+    assert name == "in/disc_0.png" and predicted in CLASSES
+    assert sum(map(float, shares)) == pytest.approx(1, abs=0.003)
+
+
+def test_a_confidence_below_the_threshold_is_left_to_a_person(call: Call, study: Path, tmp_path: Path) -> None:
+    other = tmp_path / "strict"
+    (other / "models").mkdir(parents=True)
+    for name in ("params.yaml", "models/aug.keras"):
+        (other / name).write_bytes((study / name).read_bytes())
+    path = write_discs("in", 1)[0]
+    write_json(other / "metrics/aug.json", {"selective": {"threshold": 1.01}})
+    code, out, err = call(path, study=other)
+    assert code == 0 and out[1].endswith("for a person to decide")
+    assert len(err) == 1 and "aug-guard.npz: not there" in err[0]
+    write_json(other / "metrics/aug.json", {"selective": {"threshold": None}})
+    code, out, err = call(path, study=other)
+    assert code == 0 and "person" not in out[1]
+    assert "every answer stands" in err[0] and len(err) == 2
+
+
+def test_what_is_no_brain_mri_gets_a_warning(call: Call) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (90, 90), dtype=np.uint8)
+    write_png("noise.png", noise)
+    code, out, _ = call("noise.png", *write_discs("in", 1))
+    assert code == 0
+    assert "looks like no brain MRI" in out[1]
+    assert "looks like" not in out[2]
+
+
+def test_dicom_and_nifti(call: Call) -> None:
+    sample = Path(pydicom.__file__).parent / "data/test_files/MR_small.dcm"
+    Path("scan.dcm").write_bytes(sample.read_bytes())
+    volume = write_volume("volume.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(volume[:, :, 4:5], np.eye(4)), "middle.nii")
+    code, out, err = call("--json", "scan.dcm", "volume.nii.gz", "middle.nii")
+    assert code == 0
+    rows = [json.loads(line) for line in out]
+    assert rows[1]["probabilities"] == pytest.approx(rows[2]["probabilities"], abs=3e-6)
+    assert "volume.nii.gz: the middle slice is taken" in err[0]
+    assert "CompressedSamples" not in "".join(out + err)  # the patient's name in the file
+    code, (line,), err = call("--json", "volume.nii.gz", "--slice", "4")
+    assert (code, err) == (0, [])
+    assert json.loads(line)["probabilities"] == pytest.approx(rows[1]["probabilities"], abs=3e-6)
+    code, (line,), _ = call("--json", "volume.nii.gz", "--slice", "7")
+    assert json.loads(line)["probabilities"] != pytest.approx(rows[1]["probabilities"], abs=3e-6)
+    code, out, err = call("volume.nii.gz", "--slice", "9")
+    assert (code, out, len(err)) == (2, [], 1) and "0 to 8" in err[0]
+
+
+def test_a_table_names_the_images(call: Call) -> None:
+    write_discs("deep/in", 2)
+    Path("deep/list.csv").write_text("path,note\nin/disc_1.png,a\nin/nowhere.png,b\n../out.png,c\n")
+    write_png("out.png", disc(3))
+    code, out, err = call("--csv", "deep/list.csv", "--json")
+    assert code == 1
+    assert [json.loads(line)["path"] for line in out] == ["in/disc_1.png"]
+    assert "in/nowhere.png: not an image: no such file" in err[0]
+    assert "../out.png: link leads out of the folder" in err[1]
+    assert "2 of 3 images could not be read" in err[2]
+
+
+def test_a_batch_answers_what_it_can(call: Call) -> None:
+    write_discs("in", 2)
+    Path("in/a.txt").write_text("no image")
+    Path("in/empty.png").touch()
+    with zipfile.ZipFile("more.zip", "w") as archive:
+        archive.write("in/disc_0.png", "inside.png")
+    code, out, err = call("in", "more.zip", "--json")
+    assert code == 1
+    assert [json.loads(line)["path"] for line in out] == ["in/disc_0.png", "in/disc_1.png", "more.zip/inside.png"]
+    assert [line.split(": ", 1)[1] for line in err] == [
+        "in/a.txt: not an image",
+        "in/empty.png: empty",
+        "2 of 5 images could not be read",
+    ]
+
+
+def test_explanations(call: Call) -> None:
+    write_discs("one", 1)
+    write_discs("two", 1)
+    code, out, _ = call("one", "two", "--explain", "maps")
+    assert code == 0 and len(out) == 3
+    pictures = sorted(Path("maps").iterdir())
+    assert [path.name for path in pictures] == ["disc_0-2.png", "disc_0.png"]
+    picture = cv2.imread(str(pictures[0]))
+    width = picture.shape[1]
+    assert np.ptp(picture[:, : width // 2].astype(int), axis=2).max() == 0  # the crop is grey
+    assert np.ptp(picture[:, width // 2 :].astype(int), axis=2).max() > 60  # the map over it is not
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nowhere.png", "no such file or folder"),
+        ("text.txt", "not an image"),
+        ("nothing.png", "empty"),
+        ("folder", "no images in it"),
+        ("damaged.zip", "not a whole zip"),
+        ("disc.png", "a slice was asked for"),
+    ],
+)
+def test_bad_input_is_one_line(name: str, words: str, call: Call) -> None:
+    Path("text.txt").write_text("no image")
+    Path("nothing.png").touch()
+    Path("folder").mkdir()
+    Path("damaged.zip").write_text("no zip")
+    write_png("disc.png", disc(0))
+    code, out, err = call(name, *(["--slice", "1"] if name == "disc.png" else []))
+    assert (code, out, len(err)) == (2, [], 1)
+    assert words in err[0] and name in err[0]
+
+
+def change_card(path: Path, change: Callable[[dict], object]) -> None:
+    with zipfile.ZipFile(path) as file:
+        entries = {name: file.read(name) for name in file.namelist()}
+    card = json.loads(entries["card.json"])
+    change(card)
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in (entries | {"card.json": json.dumps(card).encode()}).items():
+            file.writestr(name, data)
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("no study", "no study"),
+        ("not run", "has not been run"),
+        ("no zip", "not a model of this project"),
+        ("cut", "not a model of this project"),
+        ("no card", "not a model of this project"),
+        ("older card", "another version"),
+        ("older crop", "another version"),
+        ("other keras", "aug.keras"),
+        ("no guard", "not a detector"),
+    ],
+)
+def test_a_bad_study_is_one_line(what: str, words: str, call: Call, study: Path, tmp_path: Path) -> None:
+    other, disc_path = tmp_path / "other", write_discs("in", 1)[0]
+    (other / "models").mkdir(parents=True)
+    model = other / "models/aug.keras"
+    if what != "no study":
+        (other / "params.yaml").write_bytes((study / "params.yaml").read_bytes())
+    if what not in ("no study", "not run"):
+        model.write_bytes((study / "models/aug.keras").read_bytes())
+    if what == "no zip":
+        model.write_text("nothing")
+    if what == "cut":
+        model.write_bytes(model.read_bytes()[:5000])
+    if what == "no card":
+        keras.models.load_model(study / "models/aug.keras").save(model)
+    if what == "older card":
+        change_card(model, lambda card: card.pop("temperature"))
+    if what == "older crop":
+        change_card(model, lambda card: card["crop"].pop("interpolation"))
+    if what == "other keras":
+        with zipfile.ZipFile(model) as file:
+            entries = {name: file.read(name) for name in file.namelist()}
+        entries["config.json"] = entries["config.json"].replace(b'"class_name": "Conv2D"', b'"class_name": "Conv9D"')
+        with zipfile.ZipFile(model, "w") as file:
+            for name, data in entries.items():
+                file.writestr(name, data)
+    if what == "no guard":
+        (other / "models/aug-guard.npz").write_text("nothing")
+    code, out, err = call(disc_path, study=other)
+    assert (code, out, len(err)) == (2, [], 1), err
+    assert words in err[0]
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = "import sys, predict; sys.argv = ['predict.py', 'x']; predict.parse(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"numpy", "cv2", "keras", "tensorflow", "matplotlib", "pydantic"} & set(done.stdout.split())
+    wrong = subprocess.run([sys.executable, "predict.py"], cwd=ROOT, capture_output=True, text=True)
+    assert wrong.returncode == 2 and "name at least one image" in wrong.stderr
