@@ -53,8 +53,9 @@ def spatial_layers(model: keras.Model) -> dict[str, tuple[int, int]]:
 def default_layer(model: keras.Model) -> str:
     """The last convolution's activation: the last layer of the same height and width as the last convolution's output.
 
-    So normalisation, a residual sum and the ReLU behind the convolution are included, as in Selvaraju 2017, and the
-    pooling is not. Raises UserError where no convolution has a spatial map.
+    So normalisation, a residual sum and the ReLU behind the convolution are included, as in Selvaraju 2017, in
+    `compact_fine` also the squares that its pooling averages; the pooling is not. Raises UserError where no convolution
+    has a spatial map.
     """
     maps = spatial_layers(model)
     convolutions = [layer.name for layer in model.layers if "Conv" in type(layer).__name__ and layer.name in maps]
