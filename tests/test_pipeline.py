@@ -118,7 +118,7 @@ def test_forced_training_gives_the_same_lock(study: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "stages"),
     [
-        ({"crop": {"blur": 7}}, {"crop", "train_noaug", "train_aug"}),
+        ({"crop": {"blur": 7}}, {"crop", "train_noaug", "train_aug", "guard"}),
         ({"augment": {"rotation": 20}}, {"train_aug"}),
         ({"plots": {"colormap": "Greens"}}, {"evaluate", "gradcam"}),
         ({"split": {"seed": 1}}, {"split"}),
