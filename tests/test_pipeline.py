@@ -15,7 +15,8 @@ TINY = {
     "dataset": {"training_per_class": 10, "testing_per_class": 4},
     "model": {"image_size": 32},
     "train": {"epochs": 2, "warmup_epochs": 1, "batch_size": 8},
-    "gradcam": {"samples_per_class": 2},
+    "probe": {"images": 4},
+    "gradcam": {"samples_per_class": 2, "images": 2},
     "plots": {"dpi": 40},
 }
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"} | {
