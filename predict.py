@@ -6,9 +6,10 @@
     python predict.py volume.nii.gz --slice 90 --study studies/compact
 
 Reads PNG, JPEG, BMP, TIFF, GIF, WebP, DICOM of one frame, NIfTI; folders and zips of them. Every image is cropped as
-the training images were. The model is that of the study's own pipeline (`pipeline` in its params.yaml) unless
---pipeline names one. An answer below the confidence that the study asks for is left to a person. What is no brain MRI
-by the measure of metrics/guard.json gets a warning.
+the training images were. The study is studies/compact-robust once that has been run or pulled, else the default study,
+which knows phantoms alone, unless --study names one; the model is that of the study's own pipeline (`pipeline` in its
+params.yaml) unless --pipeline names one. An answer below the confidence that the study asks for is left to a person.
+What is no brain MRI by the measure of metrics/guard.json gets a warning.
 
 Exit code: 0, every image was answered; 1, some could not be read (listed on stderr); 2, nothing could be answered.
 """
@@ -40,10 +41,10 @@ WIDEST = 60  # characters of a name in the table
 
 def main(options: argparse.Namespace) -> None:
     from core.prediction.inputs import listed
-    from core.prediction.study import open_study
+    from core.prediction.study import default_study, open_study
     from core.sources.badimage import Limits
 
-    study = open_study(options.study, options.pipeline)
+    study = open_study(options.study or default_study(ROOT), options.pipeline)
     settings = study.card.crop
     bad: list[str] = []
     answered = 0
@@ -77,9 +78,11 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE", help="image files, folders, zips")
     parser.add_argument("--csv", type=Path, metavar="TABLE", help="a CSV with a column path, relative to its folder")
-    parser.add_argument("--study", type=Path, default=ROOT, metavar="FOLDER", help="default: the one beside this file")
+    parser.add_argument("--study", type=Path, metavar="FOLDER", help="default: see above")
     parser.add_argument("--pipeline", choices=["noaug", "aug"], help="default: the one of the study's params.yaml")
-    parser.add_argument("--explain", type=Path, metavar="FOLDER", help="write crop and Grad-CAM overlay there")
+    parser.add_argument(
+        "--explain", type=Path, metavar="FOLDER", help="write the crop and what speaks for the answer there"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--slice", type=int, metavar="N", help="of NIfTI volumes, from 0; default: the middle one")
     options = parser.parse_args()
@@ -141,7 +144,7 @@ class Table:
 
 
 class Pictures:
-    """The pictures of --explain: the crop and, over it, what speaks for the answer (Grad-CAM)."""
+    """The pictures of --explain: the crop and, over it, what speaks for the answer."""
 
     def __init__(self, folder: Path):
         self.folder, self.taken = folder, set[str]()
@@ -160,7 +163,9 @@ class Pictures:
             title += f"\n{answer.warning}" if answer.warning else ""
             no_mask = np.zeros(crop.shape, bool)
             path = self.folder / self.free_name(name)
-            explanation_detail(crop, {"grad_cam": heat}, no_mask, title, path, classifier.study.params.plots)
+            explanation_detail(
+                crop, {classifier.study.offered: heat}, no_mask, title, path, classifier.study.params.plots
+            )
 
     def free_name(self, name: str) -> str:
         """A name for the picture of an image, another one for each: scan.png, scan-2.png."""

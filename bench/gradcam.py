@@ -2,14 +2,17 @@
 
     python bench/gradcam.py --network compact --size 128 --images 280
     python bench/gradcam.py --network resnet50 --size 200 --images 28
-    KERAS_BACKEND=torch python bench/gradcam.py ...     (then pytorch-grad-cam has a row, where it is installed)
+    python bench/gradcam.py --backends tensorflow torch     (one table each)
 
-On TensorFlow tf-keras-vis has a row where it is installed. Every way gets the same raw images and the same layer, is
-called once before the clock runs, and takes turns with the others; the best of the repeats counts.
+tf-keras-vis has a row on TensorFlow and pytorch-grad-cam on torch, where they are installed (bench/requirements.txt).
+Every way gets the same raw images and the same layer, is called once before the clock runs, and takes turns with the
+others; the best of the repeats counts.
 """
 
 import argparse
 import importlib.util
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -84,15 +87,19 @@ def pytorch_grad_cam(model: keras.Model, layer: str) -> Way:
     from pytorch_grad_cam import GradCAM
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
+    # A copy, because the library hooks into the layer, and Keras calls the layers of `model` to build other models.
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+
     class ChannelsFirst(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.model = logits_of(model)
+            self.model = logits_of(copy)
 
         def forward(self, images: Any) -> Any:
             return self.model(images.permute(0, 2, 3, 1), training=False)
 
-    cam = GradCAM(ChannelsFirst(), [model.get_layer(layer)], reshape_transform=lambda x: x.permute(0, 3, 1, 2))
+    cam = GradCAM(ChannelsFirst(), [copy.get_layer(layer)], reshape_transform=lambda x: x.permute(0, 3, 1, 2))
     return lambda images, classes: [
         cam(
             torch.from_numpy(images[start : start + BATCH].transpose(0, 3, 1, 2).astype(np.float32)),
@@ -127,7 +134,15 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128, help="height and width in pixels")
     parser.add_argument("--images", type=int, default=280)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--backends", nargs="+", default=[], help="default: the one of $KERAS_BACKEND or Keras's own")
     arguments = parser.parse_args()
+    if arguments.backends:
+        first, last = sys.argv.index("--backends"), len(arguments.backends)
+        others = sys.argv[1:first] + sys.argv[first + 1 + last :]
+        for backend in arguments.backends:  # a process loads one backend
+            command = [sys.executable, __file__, *others]
+            subprocess.run(command, env=os.environ | {"KERAS_BACKEND": backend}, check=True)
+        return
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (arguments.images, arguments.size, arguments.size, 1)).astype(np.uint8)
     classes = rng.integers(0, 4, arguments.images)

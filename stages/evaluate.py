@@ -30,8 +30,9 @@ from core.evaluation.summary import Measure, Outputs, Outside
 from core.figures import results as figures
 from core.files import progress, read_csv, replacing, run, write_bytes, write_csv, write_json
 from core.images.dataset import EXTERNAL, Sample, groups_of, labels_of, load_images, read_samples
+from core.network.batches import predict_logits
+from core.network.machine import set_up
 from core.network.model import load_for
-from core.network.training import predict_logits, set_up
 from core.params import Params, load_params
 
 PIPELINES = ("noaug", "aug")

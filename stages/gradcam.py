@@ -18,18 +18,19 @@ from pathlib import Path
 import numpy as np
 
 from core.explanation import localisation, summary
-from core.explanation.saliency import METHODS, Explainer, importance, normalise
-from core.explanation.summary import MANY_PASSES, OF_MODEL, Cases, Measure
+from core.explanation.saliency import Explainer, importance, normalise
+from core.explanation.summary import CONTROLS, MANY_PASSES, Cases, Measure, without
 from core.figures import explanations as figures
 from core.figures.results import PIPELINE_NAMES
 from core.files import replacing, run, write_json
 from core.images.dataset import groups_of, labels_of, load_images, load_masks, read_samples
+from core.network.batches import predict_logits
+from core.network.machine import set_up
 from core.network.model import load_for
-from core.network.training import predict_logits, set_up
 from core.params import Params, load_params
 
 PIPELINES = ("noaug", "aug")
-SHOWN = ("grad_cam", "guided_backpropagation", "guided_grad_cam")
+SHOWN = ("guided_backpropagation", "guided_grad_cam")  # in figure 4, after Grad-CAM or the lesion map
 
 
 def main() -> None:
@@ -59,7 +60,8 @@ def main() -> None:
             draw(pipeline, explainer, explained, predictions, folder / pipeline, params)
             table[pipeline] = measure(pipeline, explainer, explained, few, how, folder / pipeline, params.plots.dpi)
             draw_cascade(pipeline, explainer, explained, predictions, how, folder / pipeline, params)
-            maps[pipeline] = explainer.explain(images[few], labels[few], OF_MODEL, how.batch_size)
+            of_model = without(explainer.methods, CONTROLS)
+            maps[pipeline] = explainer.explain(images[few], labels[few], of_model, how.batch_size)
         shutil.copytree(folder / params.pipeline, folder / "test")
     table["chance"] = summary.chance(masks[outlined])
     table["agreement"] = {"n": len(few), **summary.agree(maps["noaug"], maps["aug"], cases.take(few), how)}
@@ -79,13 +81,13 @@ def measure(
     """Return a pipeline's tables and draw the curves behind them; `few` are the places of what takes many passes."""
     outlined, name = np.any(cases.masks, axis=(1, 2)), PIPELINE_NAMES[pipeline]
     few_outlined = cases.take(few[outlined[few]])
-    quick = [method for method in METHODS if method not in MANY_PASSES]
+    quick = without(explainer.methods, MANY_PASSES)
     table: dict = {"layer": explainer.layer, "map_size": explainer.parts.trunk.output.shape[1:3]}
     table |= summary.localise(explainer, cases.take(outlined), quick, how, pipeline)
     table |= summary.localise(explainer, few_outlined, MANY_PASSES, how, pipeline)
 
     some = cases.take(few)
-    maps = explainer.explain(some.images, some.targets, METHODS, how.batch_size)
+    maps = explainer.explain(some.images, some.targets, None, how.batch_size)
     faithfulness, curves = summary.faithful(explainer.model, maps, some, how, pipeline)
     figures.curves(curves, summary.curve_fractions(), f"{name}, {len(few)} images", folder / "faithfulness.png", dpi)
     randomised = summary.randomise(explainer, some, how, pipeline)
@@ -109,10 +111,10 @@ def draw(
     outlined = np.any(cases.masks, axis=(1, 2))
     chosen = choose(cases.labels, predictions, outlined, len(classes), each)
     shown = cases.take(chosen)
-    maps = normalised(explainer, shown, SHOWN)
+    maps = normalised(explainer, shown, (explainer.offered, *SHOWN))
     grey, said = shown.images[..., 0], predictions[chosen]
     figures.explanation_grid(
-        grey, maps["grad_cam"], shown.masks, shown.labels, said, classes, each, folder / "grid.png", params.plots
+        grey, maps[explainer.offered], shown.masks, shown.labels, said, classes, each, folder / "grid.png", params.plots
     )
     detail = first_lesion(shown.labels, said, shown.masks)
     figures.explanation_detail(
@@ -126,7 +128,7 @@ def draw(
     one_each = cases.take(one := choose(cases.labels, predictions, outlined, len(classes), 1))
     figures.methods_grid(
         one_each.images[..., 0],
-        normalised(explainer, one_each, METHODS),
+        normalised(explainer, one_each, explainer.methods),
         one_each.masks,
         [caption(one_each, predictions[one], place, classes) for place in range(len(one))],
         folder / "methods.png",

@@ -23,8 +23,8 @@ from core.files import progress, run, write_csv, write_json
 from core.images.dataset import EXTERNAL, Sample, groups_of, labels_of, load_images, load_masks, read_samples
 from core.images.splitting import join
 from core.network.features import look
+from core.network.machine import set_up
 from core.network.model import load_for
-from core.network.training import set_up
 from core.params import Params, load_params
 
 PIPELINES = ("noaug", "aug")

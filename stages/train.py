@@ -5,27 +5,45 @@
 Reads   data/split/{train,val}.csv, data/cropped, params `model`, `train`, `dataset.classes`, and for aug `augment`.
 Writes  models/<pipeline>.keras (the weights of the lowest validation loss; it takes raw grey images, 0 to 255),
         plots/history/<pipeline>.csv, dvclive/<pipeline> (live metrics).
+
+A state for resuming lies in .resume/; a killed or stopped run goes on from it by itself.
 """
 
 import argparse
 import fcntl
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import keras
+import numpy as np
 from dvclive import Live
 
 from core.evaluation.calibration import fit_temperature
-from core.files import UserError, remove, run, write_csv
-from core.images.dataset import labels_of, load_images, read_samples
-from core.network.augmentation import Affine, augment
+from core.files import UserError, progress, remove, run, write_csv
+from core.images.cropping import cut_out, head_of, to_network
+from core.images.dataset import labels_of, load_images, load_masks, read_samples
+from core.images.imaging import cut, resize_mask
+from core.network.appearance import Appearance
+from core.network.augmentation import Affine
+from core.network.batches import Draw, Examples, predict_logits
+from core.network.counterfactual import Counterfactuals, Rates
+from core.network.lesion import has_lesion_map
+from core.network.machine import out_of_memory, set_up
 from core.network.model import build, save
-from core.network.training import Examples, Recipe, Row, fit, predict_logits, set_up
+from core.network.objective import Recipe
+from core.network.policy import Policy
+from core.network.resume import Row
+from core.network.training import Stopped, fit
 from core.params import Params, load_params
+from core.sources.phantom import phantom
 
+UNCHANGED = Appearance(0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0)
+PHANTOMS = 400  # drawn once, in about ten seconds; each comes as often as augment.phantoms says, changed anew
 RESUME = Path(".resume")  # git-ignored and no output of the stage: DVC removes a stage's outputs before it runs
 
 
@@ -35,38 +53,54 @@ def main() -> None:
     pipeline = parser.parse_args().pipeline
     params = load_params()
     with only_one(pipeline):
-        train(pipeline, params)
+        try:
+            train(pipeline, params)
+        except Stopped as stopped:
+            print(f"train.py: {stopped}", file=sys.stderr)
+            sys.exit(128 + stopped.number)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            raise UserError(
+                "train: the memory is full; lower train.batch_size (and raise train.accumulate as much), "
+                "or lower model.image_size"
+            ) from None
 
 
 def train(pipeline: str, params: Params) -> None:
-    settings = params.model
-    set_up(params.train.threads)
-    splits = {name: load_split(name, params) for name in ("train", "val")}
+    settings, classes = params.model, params.dataset.classes
+    negative = None if params.dataset.negative is None else classes.index(params.dataset.negative)
+    set_up(params.train.threads, params.train.deterministic, params.train.precision)
     recipe = recipe_of(params)
-    if recipe.batch_size > len(splits["train"].labels):
-        raise UserError(
-            f"train.batch_size = {recipe.batch_size}: the training split has {len(splits['train'].labels)} images; "
-            "lower it"
-        )
     model = build(
         settings.network,
         settings.image_size,
-        len(params.dataset.classes),
+        len(classes),
         settings.dropout,
         settings.batch_norm_momentum,
         settings.weights,
         settings.weights_sha256,
         recipe.seed,
+        settings.standardise,
+        negative,
     )
-    affine = Affine(**params.augment.model_dump())
-    augmentation = partial(augment_for, affine, recipe.seed) if pipeline == "aug" else None
+    lesions = has_lesion_map(model)
+    masks = lesions or any(vars(params.augment.counterfactual).values())
+    training, validation = (load_split(name, params, masks) for name in ("train", "val"))
+    count = len(training.labels)
+    if recipe.batch_size > count:
+        raise UserError(f"train.batch_size = {recipe.batch_size}: the training split has {count} images; lower it")
+    draw = drawing(pipeline, training, params, negative)
 
-    state_file = RESUME / f"{pipeline}-{key(pipeline, params, splits)}.npz"
+    state_file = RESUME / f"{pipeline}-{key(pipeline, params, training, validation)}.npz"
+    if not state_file.exists() and (others := sorted(RESUME.glob(f"{pipeline}-*.npz"))):
+        print(f"train: {others[0]} is the state of a run with other parameters, data or code; training starts anew")
     remove(Path("dvclive") / pipeline)
     with Live(f"dvclive/{pipeline}", save_dvc_exp=False, dvcyaml=None, monitor_system=False) as live:
-        outcome = fit(model, splits["train"], splits["val"], recipe, augmentation, state_file, partial(log, live))
-    logits = predict_logits(model, splits["val"].images, recipe.batch_size)
-    temperature = fit_temperature(splits["val"].labels, logits)
+        told = partial(log, live)
+        outcome = fit(model, draw, count, validation, recipe, state_file, told, negative if lesions else None)
+    logits = predict_logits(model, validation.images, recipe.batch_size)
+    temperature = fit_temperature(validation.labels, logits)
     save(model, Path(f"models/{pipeline}.keras"), card(pipeline, temperature, params))
     write_csv(f"plots/history/{pipeline}.csv", outcome.history, list(outcome.history[0]))
     for file in RESUME.glob(f"{pipeline}-*.npz"):
@@ -74,18 +108,49 @@ def train(pipeline: str, params: Params) -> None:
     print(f"{pipeline}: {len(outcome.history)} epochs, the best is epoch {outcome.best_epoch}")
 
 
-def load_split(name: str, params: Params) -> Examples:
-    samples = read_samples(f"data/split/{name}.csv")
-    return Examples(load_images(samples, params.model.image_size), labels_of(samples, params.dataset.classes))
+def load_split(name: str, params: Params, masks: bool) -> Examples:
+    samples, size = read_samples(f"data/split/{name}.csv"), params.model.image_size
+    examples = Examples(load_images(samples, size), labels_of(samples, params.dataset.classes))
+    if masks:
+        examples.masks = load_masks(samples, size)
+        examples.outlined = np.array([bool(s.mask) or s.label == params.dataset.negative for s in samples])
+    return examples
+
+
+def drawing(pipeline: str, training: Examples, params: Params, negative: int | None) -> Draw:
+    """Return what draws a batch: the images as they are, or each changed by a draw of its own."""
+    if pipeline == "noaug":
+        return lambda indices, epoch: training[indices]
+    settings = params.augment
+    rates = Rates(**settings.counterfactual.model_dump())
+    appearance = Appearance(**settings.appearance.model_dump())
+    policy = Policy(
+        params.train.seed,
+        phantoms(params) if settings.phantoms else None,
+        settings.phantoms,
+        Counterfactuals(training, rates, negative) if any(vars(rates).values()) and negative is not None else None,
+        Affine(settings.rotation, settings.shift, settings.zoom, settings.flip),
+        appearance if appearance != UNCHANGED else None,
+    )
+    return partial(policy.draw, training)
+
+
+def phantoms(params: Params) -> Examples:
+    """Draw phantoms of the study's classes and crop them as its images; UserError for a class that none is drawn of."""
+    classes, size = params.dataset.classes, params.model.image_size
+    images, masks = np.empty((PHANTOMS, size, size, 1), np.uint8), np.empty((PHANTOMS, size, size), bool)
+    labels = np.arange(PHANTOMS) % len(classes)
+    for place in progress(range(PHANTOMS), "phantoms"):
+        drawn = phantom(classes[labels[place]], params.train.seed, place)
+        head = head_of(drawn.image, params.crop)
+        images[place] = to_network(cut_out(drawn.image, head, params.crop)[None], size)[0]
+        masks[place] = resize_mask(cut(drawn.mask, head.box), size) > 0
+    return Examples(images, labels, masks, np.ones(PHANTOMS, bool))
 
 
 def recipe_of(params: Params) -> Recipe:
-    settings = params.train.model_dump(exclude={"threads", "plateau"})
+    settings = params.train.model_dump(exclude={"threads", "deterministic", "precision", "plateau"})
     return Recipe(**settings, **{f"plateau_{name}": value for name, value in params.train.plateau.model_dump().items()})
-
-
-def augment_for(affine: Affine, seed: int, images, indices, epoch: int):  # type: ignore[no-untyped-def]
-    return augment(images, indices, affine, seed, epoch)
 
 
 def log(live: Live, row: Row) -> None:
@@ -106,16 +171,19 @@ def card(pipeline: str, temperature: float, params: Params) -> dict:
     }
 
 
-def key(pipeline: str, params: Params, splits: dict[str, Examples]) -> str:
+def key(pipeline: str, params: Params, *splits: Examples) -> str:
     """Return a digest of all that the training depends on: a state saved under another one must not be resumed."""
-    digest = hashlib.sha256(repr((pipeline, params.model, params.train)).encode())
+    train = params.train.model_dump(exclude={"checkpoint_minutes"})
+    digest = hashlib.sha256(repr((pipeline, params.model, train)).encode())
+    digest.update(f"{keras.__version__} {keras.backend.backend()}".encode())
     if pipeline == "aug":
-        digest.update(repr(params.augment).encode())
-    for file in [Path(__file__), *sorted((Path(__file__).parent / "core" / "network").glob("*.py"))]:
-        digest.update(file.read_bytes())
-    for examples in splits.values():
-        digest.update(examples.images)  # type: ignore[arg-type]
-        digest.update(examples.labels)  # type: ignore[arg-type]
+        digest.update(repr((params.augment, params.crop, params.dataset.negative)).encode())
+    loaded = [module for name, module in sys.modules.items() if name.startswith("core.network")]
+    for file in [__file__, *sorted(str(module.__file__) for module in loaded)]:
+        digest.update(Path(file).read_bytes())
+    for examples in splits:
+        for part in vars(examples).values():
+            digest.update(b"" if part is None else part)
     return digest.hexdigest()[:16]
 
 

@@ -13,12 +13,14 @@ import yaml
 import gradcam
 from core.explanation import saliency, summary
 from core.explanation.saliency import METHODS, Explainer
+from core.explanation.summary import CONTROLS, without
 from core.files import UserError
 from core.images.dataset import Sample, write_samples
 from core.network.model import build, save
 
 ROOT = Path(__file__).parent.parent
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
+OF_MODEL = without(METHODS, CONTROLS)
 PICTURES = {"cascade", "cascade_maps", "detail", "faithfulness", "grid", "methods"}
 
 
@@ -96,8 +98,8 @@ def test_masks_missing_for_some_and_a_class_without_images(
         assert by_class["pituitary"] == {"n": 0, "value": None, "interval": None, "chance": None}
         assert [by_size[name]["n"] for name in ("small", "medium", "large")] == [1, 1, 1]
         assert by_size["small"]["pixels"][1] < by_size["medium"]["pixels"][0]
-        assert set(rows["faithfulness"]) == {"n", *METHODS} and set(rows["stability"]) == {"n", *summary.OF_MODEL}
-        assert set(rows["sanity"]["verdicts"]) == set(summary.OF_MODEL)
+        assert set(rows["faithfulness"]) == {"n", *METHODS} and set(rows["stability"]) == {"n", *OF_MODEL}
+        assert set(rows["sanity"]["verdicts"]) == set(OF_MODEL)
         assert len(rows["sanity"]["cascading"]["grad_cam"]["left"]) == len(rows["sanity"]["layers"]) == summary.STEPS
         assert {path.stem for path in (study / "plots/gradcam" / pipeline).iterdir()} == PICTURES
     printed = capsys.readouterr().out

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from core.evaluation import novelty
 from core.files import UserError
@@ -27,9 +28,21 @@ def test_so_many_validation_images_are_flagged(detector: novelty.Detector) -> No
     assert detector.flags(cloud(5000, 3)).mean() == pytest.approx(0.01, abs=0.007)
 
 
-def test_distances_are_those_of_the_whitened_cloud(detector: novelty.Detector) -> None:
+def test_scores_follow_the_distances_in_the_whitened_cloud(detector: novelty.Detector) -> None:
+    """From 0 at the usual distance to 1 at that which one image in a hundred has."""
     plain = np.random.default_rng(4).normal(size=(200, 6))
-    assert np.allclose(detector.distances(plain @ MIXING + 3), np.linalg.norm(plain, axis=1), rtol=0.1, atol=0.1)
+    usual, rare = np.sqrt(stats.chi2(6).ppf([0.5, 0.99]))
+    expected = (np.linalg.norm(plain, axis=1) - usual) / (rare - usual)
+    assert np.allclose(detector.scores(plain @ MIXING + 3), expected, atol=0.2)
+
+
+def test_strangers_teach_where_to_look(detector: novelty.Detector) -> None:
+    """Pictures that lie to one side, hardly farther away than others, are found by those that taught."""
+    side = np.array([2.5, 0, 0, 0, 0, 0]) @ MIXING
+    taught = novelty.fit(cloud(3000, 1), cloud(1000, 2), 0.01, cloud(100, 8) + side)
+    assert taught.flags(cloud(1000, 3)).mean() == pytest.approx(0.01, abs=0.01)
+    assert taught.flags(cloud(1000, 9) + side).mean() > detector.flags(cloud(1000, 9) + side).mean() + 0.1
+    assert taught.flags(cloud(1000, 9) - 4 * side).mean() > 0.5  # far to the other side
 
 
 def test_what_is_off_in_correlation_alone_is_flagged(detector: novelty.Detector) -> None:
@@ -40,15 +53,16 @@ def test_what_is_off_in_correlation_alone_is_flagged(detector: novelty.Detector)
 
 def test_a_constant_description_does_no_harm() -> None:
     training, validation = (np.c_[cloud(n, s), np.full(n, 7.0)] for n, s in ((400, 1), (100, 2)))
-    assert np.isfinite(novelty.fit(training, validation, 0.01).distances(validation)).all()
+    assert np.isfinite(novelty.fit(training, validation, 0.01, validation + 1).scores(validation)).all()
 
 
-def test_the_file_repeats_and_gives_the_same_answers(detector: novelty.Detector, tmp_path: Path) -> None:
+def test_the_file_repeats_and_gives_the_same_answers(tmp_path: Path) -> None:
     for name in ("a.npz", "b.npz"):
-        novelty.fit(cloud(3000, 1), cloud(1000, 2), 0.01).save(tmp_path / name)
+        detector = novelty.fit(cloud(3000, 1), cloud(1000, 2), 0.01, cloud(50, 3) + 1)
+        detector.save(tmp_path / name)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     read = novelty.load(tmp_path / "a.npz")
-    assert np.array_equal(read.distances(cloud(50, 7)), detector.distances(cloud(50, 7)))
+    assert np.array_equal(read.scores(cloud(50, 7)), detector.scores(cloud(50, 7)))
 
 
 def test_a_broken_file_and_another_network_are_one_line_each(detector: novelty.Detector, tmp_path: Path) -> None:
@@ -63,10 +77,11 @@ def test_descriptions_follow_place_and_detail() -> None:
     maps = np.zeros((2, 9, 9, 3), np.float32)
     maps[0, :2, :2, 1] = 1
     maps[1, 4:6, 4:6, 1] = 1
-    first, second = novelty.describe_maps(maps)
-    assert len(first) == 3 + 3 + 16 * 3
-    assert np.allclose(first[:6], second[:6])
-    assert first[6 + 1] == 1 and second[6 + 1] == 0
+    images, deeper = np.zeros((2, 64, 64, 1), np.uint8), np.zeros((2, 3, 3, 5), np.float32)
+    first, second = novelty.describe(images, [maps, deeper])
+    assert len(first) == 2 * 3 + 2 * 5 + 16 * 3 + 22
+    assert np.allclose(first[:16], second[:16])  # the same on average
+    assert first[16 + 1] == 1 and second[16 + 1] == 0
     smooth = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (64, 1))
     noisy = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
     described = novelty.describe_pictures(np.stack([smooth, noisy])[..., None])
@@ -77,10 +92,10 @@ def test_descriptions_follow_place_and_detail() -> None:
 
 
 def test_many_channels_are_mixed_down_the_same_way_each_time() -> None:
-    maps = RNG.normal(size=(2, 8, 8, 100)).astype(np.float32)
-    described = novelty.describe_maps(maps)
-    assert described.shape == (2, 200 + 16 * novelty.MOST_CHANNELS)
-    assert np.array_equal(described, novelty.describe_maps(maps))
+    images, maps = np.zeros((2, 16, 16, 1), np.uint8), RNG.normal(size=(2, 8, 8, 200)).astype(np.float32)
+    described = novelty.describe(images, [maps])
+    assert described.shape == (2, (2 + 16) * novelty.MOST_CHANNELS + 22)
+    assert np.array_equal(described, novelty.describe(images, [maps]))
 
 
 def test_strangers_repeat_and_the_halves_share_no_kind() -> None:

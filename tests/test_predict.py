@@ -1,10 +1,12 @@
 """The command predict.py: answers as a user gets them, and one line for what cannot be answered."""
 
+import hashlib
 import json
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,8 +25,10 @@ from core.files import run, write_json, write_png
 from core.images.cropping import to_network
 from core.network.model import build, logits_of, save
 from core.params import load_params
+from core.prediction.exporting import export
 from core.prediction.inner import predict_maps
 from core.prediction.inputs import read_crop
+from core.prediction.study import REAL, default_study, open_study
 
 ROOT = Path(__file__).parent.parent
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
@@ -49,8 +53,11 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     card = {"classes": CLASSES, "image_size": 32, "crop": params["crop"], "temperature": 0.05}
     for pipeline in ("aug", "noaug"):
         save(model, folder / f"models/{pipeline}.keras", card)
+    # Only aug has an ONNX file; what noaug answers comes from Keras.
+    digest = hashlib.sha256((folder / "models/aug.keras").read_bytes()).hexdigest()
+    export(model, folder / "models/aug.onnx", card, digest)
     settings = load_params(folder / "params.yaml").crop
-    crops = [read_crop(cv2.imencode(".png", disc(seed))[1].tobytes(), "x.png", settings) for seed in range(100, 180)]
+    crops = [read_crop(cv2.imencode(".png", disc(seed))[1].tobytes(), "x.png", settings) for seed in range(100, 400)]
     described = np.concatenate([novelty.describe(*batch) for batch in predict_maps(model, to_network(crops, 32))])
     novelty.fit(described[:60], described[60:], 0.0).save(folder / "models/aug-guard.npz")
     write_json(folder / "metrics/aug.json", {"selective": {"threshold": 0.4}})
@@ -104,6 +111,28 @@ def test_answers_are_the_network_s_calibrated(call: Call, study: Path) -> None:
         assert row["predicted"] == CLASSES[probabilities.argmax()]
         assert row["abstain"] == (probabilities.max() < 0.4)
         assert row["warning"] is None
+
+
+def test_keras_and_onnx_answer_alike(call: Call) -> None:
+    """The network is the same, and the Keras file serves where there is no ONNX file."""
+    write_discs("in", 3)
+    shares = []
+    for pipeline in ("aug", "noaug"):
+        code, out, _ = call("--json", "--pipeline", pipeline, "in")
+        assert code == 0
+        shares.append([list(json.loads(line)["probabilities"].values()) for line in out])
+    assert np.allclose(*shares, atol=1e-4)
+
+
+def test_a_plain_answer_does_not_wait_for_tensorflow(study: Path, tmp_path: Path) -> None:
+    write_png(tmp_path / "disc.png", disc(0))
+    code = """
+import runpy, sys
+sys.argv = ["predict.py", "--study", sys.argv[1], sys.argv[2]]
+runpy.run_path("predict.py", run_name="__main__")
+assert not {"tensorflow", "keras", "sklearn", "scipy"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code, str(study), str(tmp_path / "disc.png")], cwd=ROOT, check=True)
 
 
 def test_a_table_for_people(call: Call) -> None:
@@ -246,6 +275,7 @@ def change_card(path: Path, change: Callable[[dict], object]) -> None:
         ("older card", "another version"),
         ("older crop", "another version"),
         ("other keras", "aug.keras"),
+        ("other onnx", "aug.onnx: made of another model"),
         ("no guard", "not a detector"),
     ],
 )
@@ -274,6 +304,9 @@ def test_a_bad_study_is_one_line(what: str, words: str, call: Call, study: Path,
         with zipfile.ZipFile(model, "w") as file:
             for name, data in entries.items():
                 file.writestr(name, data)
+    if what == "other onnx":
+        (other / "models/aug.onnx").write_bytes((study / "models/aug.onnx").read_bytes())
+        change_card(model, lambda card: card.update(temperature=2.0))
     if what == "no guard":
         (other / "models/aug-guard.npz").write_text("nothing")
     code, out, err = call(disc_path, study=other)
@@ -287,3 +320,18 @@ def test_help_loads_nothing_heavy() -> None:
     assert not {"numpy", "cv2", "keras", "tensorflow", "matplotlib", "pydantic"} & set(done.stdout.split())
     wrong = subprocess.run([sys.executable, "predict.py"], cwd=ROOT, capture_output=True, text=True)
     assert wrong.returncode == 2 and "name at least one image" in wrong.stderr
+
+
+def test_the_study_that_answers_where_none_is_named(tmp_path: Path) -> None:
+    assert default_study(tmp_path) == tmp_path
+    (tmp_path / REAL / "models").mkdir(parents=True)
+    assert default_study(tmp_path) == tmp_path, "not run yet"
+    (tmp_path / REAL / "models/aug.keras").touch()
+    assert default_study(tmp_path) == tmp_path / REAL
+
+
+def test_a_network_that_draws_lesions_offers_its_map(study: Path) -> None:
+    opened = open_study(study)
+    assert opened.offered == "grad_cam"
+    network = opened.params.model.model_copy(update={"network": "compact_lesion"})
+    assert replace(opened, params=opened.params.model_copy(update={"model": network})).offered == "lesion_map"

@@ -15,7 +15,7 @@ from core.evaluation import probes, shortcuts
 from core.files import write_png
 from core.images.dataset import Sample, write_samples
 from core.images.imaging import cut, find_head, resize, resize_mask
-from core.network.training import predict_logits
+from core.network.batches import predict_logits
 from core.sources.phantom import phantom
 
 ROOT = Path(__file__).parent.parent

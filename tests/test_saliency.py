@@ -17,6 +17,7 @@ from core.explanation.saliency import (
     upsample,
 )
 from core.files import UserError
+from core.network.model import build
 
 
 def two_channels(stride: int = 1) -> keras.Model:
@@ -236,3 +237,18 @@ def test_a_planted_shortcut_draws_the_explanations_to_it() -> None:
                 for name, masks in (("lesion", lesions), ("corner", corners))
             }
             assert hits.pop(place) > 0.85 and max(hits.values()) < 0.2, (marked, method)
+
+
+def test_a_lesion_head_offers_its_map() -> None:
+    model = build("compact_lesion", 32, 4, 0.1, 0.9, "none", None, 1, standardise=True, negative=2)
+    explainer = Explainer(model)
+    assert explainer.methods == ("lesion_map", *METHODS) and explainer.offered == "lesion_map"
+    pictures = np.random.default_rng(0).integers(0, 255, (3, 32, 32, 1), dtype=np.uint8)
+    logits = keras.Model(model.input, model.get_layer("lesion_logits").output)(pictures.astype(np.float32))
+    shares = keras.ops.convert_to_numpy(keras.ops.softmax(logits, axis=-1))
+    maps = [explainer.explain(pictures, np.full(3, label), ["lesion_map"])["lesion_map"] for label in range(4)]
+    np.testing.assert_allclose(np.sum(maps, axis=0), 1, atol=1e-5)
+    np.testing.assert_allclose(maps[3], upsample(shares[..., 3], (32, 32)), atol=1e-6)
+    assert set(explainer.explain(pictures, np.zeros(3, int))) == set(explainer.methods)
+    with pytest.raises(UserError, match="lesion_map unknown"):
+        explain(small(), images(), np.zeros(5, int), ["lesion_map"])

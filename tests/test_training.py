@@ -1,5 +1,9 @@
-"""Training: repeatable bit by bit, resumable after a kill, and the callbacks of the report."""
+"""Training: repeatable bit by bit, resumable after a kill at any step, and the callbacks of the report."""
 
+import os
+import shutil
+import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +14,30 @@ import pytest
 from core.files import UserError
 from core.network import training
 from core.network.augmentation import Affine, augment
-from core.network.training import Batches, Examples, Recipe, epoch_order, fit, predict_logits
+from core.network.batches import Draw, Examples, predict_logits
+from core.network.objective import Recipe
+from core.network.training import Outcome, Stopped, fit
 
 RECIPE = Recipe(
     seed=3,
-    epochs=3,
+    epochs=2,
     batch_size=8,
+    accumulate=1,
     optimizer="adamw",
     learning_rate=0.003,
     weight_decay=0.01,
     schedule="cosine",
     warmup_epochs=1,
     plateau_factor=0.5,
-    plateau_patience=2,
+    plateau_patience=1,
     plateau_min_learning_rate=1e-5,
     early_stopping_patience=10,
     label_smoothing=0.05,
+    lesion_map=0,
+    jit=False,
+    checkpoint_minutes=60,
 )
+PLATEAU = replace(RECIPE, schedule="plateau", optimizer="adam", epochs=3, learning_rate=0.3, accumulate=2)
 
 
 def tiny() -> keras.Model:
@@ -49,62 +60,102 @@ def examples(count: int = 20, seed: int = 0) -> Examples:
     return Examples(images.astype(np.uint8), labels)
 
 
-def moved(images: np.ndarray, indices: np.ndarray, epoch: int) -> np.ndarray:
-    return augment(images, indices, Affine(15, 0.08, 0.15, False), 3, epoch)
+def plain(indices: np.ndarray, epoch: int) -> Examples:
+    return examples()[indices]
 
 
-def train(state: Path, augmentation: Any = None, recipe: Recipe = RECIPE, on_epoch: Any = lambda row: None) -> tuple:
+def moved(indices: np.ndarray, epoch: int) -> Examples:
+    batch = examples()[indices]
+    return replace(batch, images=augment(batch.images, indices, Affine(15, 0.08, 0.15, False), 3, epoch))
+
+
+def train(
+    state: Path, draw: Draw = plain, recipe: Recipe = RECIPE, on_epoch: Any = lambda row: None
+) -> tuple[list[np.ndarray], Outcome]:
     model = tiny()
-    outcome = fit(model, examples(), examples(8, 1), recipe, augmentation, state, on_epoch)
+    outcome = fit(model, draw, 20, examples(12, 1), recipe, state, on_epoch)
     return model.get_weights(), outcome
 
 
-def same(first: list, second: list) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+def same(first: tuple, second: tuple) -> bool:
+    """Whether two trainings ended in the same bits, of their weights and of their history."""
+    bits = all(np.array_equal(a, b) for a, b in zip(first[0], second[0], strict=True))
+    return bits and first[1] == second[1]
 
 
 def test_two_runs_end_in_the_same_bits(tmp_path: Path) -> None:
-    (weights, outcome), (again, repeated) = (train(tmp_path / f"{i}.npz", moved) for i in range(2))
-    assert same(weights, again)
-    assert outcome == repeated
+    first, again = (train(tmp_path / f"{i}.npz", moved) for i in range(2))
+    assert same(first, again)
 
 
-class Killed(Exception):
-    pass
+@pytest.mark.parametrize("recipe", [RECIPE, PLATEAU], ids=["cosine", "plateau, two batches a step"])
+def test_a_run_goes_on_to_the_same_bits_from_every_step(
+    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = train(tmp_path / "undisturbed.npz", moved, recipe)
+    positions: dict[tuple[int, int], Path] = {}
+
+    def save_and_keep(file: Path, trainee: keras.Model, state: Any) -> bool:
+        done = training_save(file, trainee, state)
+        kept = tmp_path / f"kept-{len(state.history)}-{state.step}-{len(positions)}.npz"
+        positions[len(state.history), state.step] = Path(shutil.copy(file, kept))
+        return done
+
+    training_save = training.save
+    monkeypatch.setattr(training, "save", save_and_keep)
+    assert same(undisturbed, train(tmp_path / "state.npz", moved, replace(recipe, checkpoint_minutes=1e-9)))
+    assert set(positions) >= {(0, 1), (0, 2), (0, 3), (1, 0), (1, 1), (1, 3), (recipe.epochs, 0)}
+    monkeypatch.undo()
+    for place in positions if recipe is RECIPE else [(1, 0), (1, 1), (2, 2), (2, 3)]:
+        assert same(undisturbed, train(positions[place], moved, recipe)), f"killed after {place}"
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
-def test_a_killed_run_goes_on_to_the_same_bits(tmp_path: Path, schedule: str) -> None:
-    recipe = Recipe(**{**vars(RECIPE), "schedule": schedule, "plateau_patience": 1, "epochs": 4})
-    weights, outcome = train(tmp_path / "undisturbed.npz", moved, recipe)
+def test_a_killed_run_trains_no_epoch_twice_and_tells_of_each(tmp_path: Path) -> None:
+    class Killed(Exception):
+        pass
 
     def kill(row: dict) -> None:
-        if row["epoch"] == 2:
-            raise Killed
+        raise Killed
 
     with pytest.raises(Killed):
-        train(tmp_path / "state.npz", moved, recipe, kill)
+        train(tmp_path / "state.npz", on_epoch=kill)
     seen: list[float] = []
-    resumed, after = train(tmp_path / "state.npz", moved, recipe, lambda row: seen.append(row["epoch"]))
-    assert seen == [1, 2, 3, 4], "earlier epochs are logged again, none is trained twice"
-    assert same(weights, resumed)
-    assert outcome == after
+    train(tmp_path / "state.npz", on_epoch=lambda row: seen.append(row["epoch"]))
+    assert seen == [1, 2]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_step_saves_and_says_so(tmp_path: Path, number: signal.Signals) -> None:
+    undisturbed = train(tmp_path / "undisturbed.npz")
+
+    def shoot(indices: np.ndarray, epoch: int) -> Examples:
+        if epoch == 1 and not shots:
+            shots.append(number)
+            os.kill(os.getpid(), number)
+        return plain(indices, epoch)
+
+    shots: list[int] = []
+
+    with pytest.raises(Stopped, match=rf"{number.name} after epoch 1 and \d steps; the state is saved") as stopped:
+        train(tmp_path / "state.npz", shoot)
+    assert stopped.value.number == number
+    assert same(undisturbed, train(tmp_path / "state.npz"))
+    assert signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler), "handlers are put back"
 
 
 def test_a_damaged_state_is_left_aside(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     state = tmp_path / "state.npz"
-    weights, _ = train(state)
+    first = train(state)
     state.write_bytes(state.read_bytes()[:3000])
-    again, _ = train(state)
-    assert same(weights, again)
+    assert same(first, train(state))
     assert (tmp_path / "state.damaged").exists()
     assert "damaged" in capfd.readouterr().out
 
 
 def test_the_model_ends_with_the_best_validation_loss(tmp_path: Path) -> None:
     model = tiny()
-    recipe = Recipe(**{**vars(RECIPE), "label_smoothing": 0.0})
-    outcome = fit(model, examples(), examples(8, 1), recipe, None, tmp_path / "s.npz", lambda row: None)
+    recipe = replace(RECIPE, label_smoothing=0.0, epochs=3)
+    outcome = fit(model, plain, 20, examples(8, 1), recipe, tmp_path / "s.npz", lambda row: None)
     losses = [row["val_loss"] for row in outcome.history]
     assert outcome.best_epoch == int(np.argmin(losses)) + 1
     logits = predict_logits(model, examples(8, 1).images, 8)
@@ -113,17 +164,8 @@ def test_the_model_ends_with_the_best_validation_loss(tmp_path: Path) -> None:
 
 
 def test_the_plateau_lowers_the_rate_and_early_stopping_stops(tmp_path: Path) -> None:
-    recipe = Recipe(
-        **{
-            **vars(RECIPE),
-            "schedule": "plateau",
-            "learning_rate": 1.0,
-            "epochs": 12,
-            "optimizer": "adam",
-            "early_stopping_patience": 3,
-        }
-    )
-    _, outcome = train(tmp_path / "s.npz", None, recipe)
+    recipe = replace(PLATEAU, learning_rate=1.0, epochs=12, early_stopping_patience=3, accumulate=1)
+    _, outcome = train(tmp_path / "s.npz", plain, recipe)
     rates = [row["learning_rate"] for row in outcome.history]
     assert len(outcome.history) < 12
     assert min(rates) < 1.0
@@ -136,39 +178,41 @@ def test_the_cosine_rises_and_ends_at_zero(tmp_path: Path) -> None:
     assert rates[-1] == pytest.approx(0, abs=1e-6)
 
 
-def test_a_loss_that_is_no_number_stops(tmp_path: Path) -> None:
-    recipe = Recipe(**{**vars(RECIPE), "optimizer": "adam", "schedule": "plateau", "learning_rate": 1e30})
-    with pytest.raises(UserError, match=r"epoch \d.*learning_rate"):
-        train(tmp_path / "s.npz", None, recipe)
+def test_a_loss_that_is_no_number_stops_and_names_the_step(tmp_path: Path) -> None:
+    recipe = replace(PLATEAU, learning_rate=1e30, accumulate=1)
+    with pytest.raises(UserError, match=r"loss is (nan|inf) in epoch 1, step 2; lower train\.learning_rate"):
+        train(tmp_path / "s.npz", plain, recipe)
 
 
-def test_pipelines_see_the_same_first_batch_before_augmentation() -> None:
-    order = epoch_order(3, 0, 20)
-    plain = Batches(examples(), 4, order, 8)[0]
-    seen: list[np.ndarray] = []
+def test_the_last_good_state_outlives_a_loss_that_is_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = replace(PLATEAU, learning_rate=1e30, accumulate=1, checkpoint_minutes=1e-9)
+    written: list[int] = []
 
-    def spy(images: np.ndarray, indices: np.ndarray, epoch: int) -> np.ndarray:
-        seen.append(images.copy())
-        return moved(images, indices, epoch)
+    def write(file: Path, trainee: keras.Model, state: Any) -> bool:
+        written.append(state.step)
+        return True
 
-    augmented = Batches(examples(), 4, order, 8, spy, 0)[0]
-    assert np.array_equal(plain[0], seen[0])
-    assert np.array_equal(plain[1], augmented[1])
-    assert not np.array_equal(plain[0], augmented[0])
-
-
-def test_an_epoch_shows_each_image_once_in_an_order_of_its_own() -> None:
-    orders = [epoch_order(3, epoch, 20) for epoch in range(3)]
-    assert all(sorted(order) == list(range(20)) for order in orders)
-    assert not np.array_equal(orders[0], orders[1])
-    batches = Batches(examples(), 4, orders[0], 8)
-    assert [len(batches[step][0]) for step in range(len(batches))] == [8, 8, 4]
+    monkeypatch.setattr(training, "save", write)
+    with pytest.raises(UserError, match=r"lower train\.learning_rate"):
+        train(tmp_path / "s.npz", plain, recipe)
+    assert all(step < 2 for step in written)
 
 
-def test_set_up_fixes_threads() -> None:
-    import tensorflow as tf
+def test_accumulated_batches_take_one_step(tmp_path: Path) -> None:
+    """One step of two batches moves the weights as one batch of both does, where nothing depends on the batch."""
 
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("threads are fixed for TensorFlow alone")
-    with pytest.raises(RuntimeError):  # operations ran already: it must not pass silently
-        training.set_up(tf.config.threading.get_intra_op_parallelism_threads() + 1)
+    def linear() -> keras.Model:
+        keras.utils.set_random_seed(3)
+        image = keras.layers.Input((32, 32, 1), name="image")
+        x = keras.layers.AveragePooling2D(8)(keras.layers.Rescaling(1 / 255)(image))
+        logits = keras.layers.Dense(4, name="logits")(keras.layers.Flatten()(x))
+        return keras.Model(image, keras.layers.Softmax()(logits))
+
+    ends = []
+    for name, size, accumulate in (("halves", 8, 2), ("whole", 16, 1)):
+        model = linear()
+        recipe = replace(PLATEAU, batch_size=size, accumulate=accumulate, epochs=1)
+        fit(model, plain, 16, examples(8, 1), recipe, tmp_path / f"{name}.npz", lambda row: None)
+        ends.append(model.get_weights())
+    for halves, whole in zip(*ends, strict=True):
+        assert np.allclose(halves, whole, rtol=1e-4, atol=1e-5)

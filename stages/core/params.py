@@ -111,8 +111,9 @@ class Split(Section):
 
 
 class Model(Section):
-    network: Literal["compact", "compact_fine", "resnet50"]
+    network: Literal["compact", "compact_fine", "compact_lesion", "resnet50"]
     image_size: Annotated[int, Field(ge=32, le=512)]
+    standardise: bool
     weights: Annotated[str, Field(min_length=1)]
     weights_sha256: Sha256 | None
     dropout: Annotated[float, Field(ge=0, lt=1)]
@@ -137,8 +138,13 @@ class Plateau(Section):
 class Train(Section):
     seed: Seed
     threads: Annotated[int, Field(ge=1, le=64)]
+    deterministic: bool
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"]
+    jit: bool
+    checkpoint_minutes: Annotated[float, Field(gt=0, le=1440)]
     epochs: Count
     batch_size: Count
+    accumulate: Annotated[int, Field(ge=1, le=1024)]
     optimizer: Literal["adam", "adamw"]
     learning_rate: Annotated[float, Field(gt=0, le=1)]
     weight_decay: Annotated[float, Field(ge=0, le=1)]
@@ -147,6 +153,7 @@ class Train(Section):
     plateau: Plateau
     early_stopping_patience: Count
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    lesion_map: Annotated[float, Field(ge=0, le=1000)]
 
     @model_validator(mode="after")
     def _warmup_fits(self) -> "Train":
@@ -155,11 +162,34 @@ class Train(Section):
         return self
 
 
+class Counterfactual(Section):
+    remove: Share
+    insert: Share
+    sham: Share
+
+
+class Appearance(Section):
+    invert: Share
+    gamma: Annotated[float, Field(ge=0, le=2)]
+    contrast: Annotated[float, Field(ge=0, lt=1)]
+    brightness: Annotated[float, Field(ge=0, le=2)]
+    bias_field: Annotated[float, Field(ge=0, lt=2)]
+    ghosting: Annotated[float, Field(ge=0, lt=1)]
+    motion: Annotated[float, Field(ge=0, le=0.2)]
+    low_resolution: Annotated[float, Field(ge=1, le=8)]
+    blur: Annotated[float, Field(ge=0, le=0.1)]
+    sharpen: Annotated[float, Field(ge=0, le=5)]
+    rician_noise: Annotated[float, Field(ge=0, le=0.5)]
+
+
 class Augment(Section):
     rotation: Annotated[float, Field(ge=0, le=180)]
     shift: Annotated[float, Field(ge=0, le=0.5)]
     zoom: Annotated[float, Field(ge=0, lt=1)]
     flip: bool
+    phantoms: Annotated[float, Field(ge=0, lt=1)]
+    counterfactual: Counterfactual
+    appearance: Appearance
 
 
 class Evaluate(Section):
@@ -209,6 +239,26 @@ class Params(Section):
         known = ["predicted", "actual", *self.dataset.classes]
         if self.gradcam.target not in known:
             raise ValueError(f"gradcam.target is {self.gradcam.target!r}: must be one of {', '.join(known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _negative_is_known(self) -> "Params":
+        rates = self.augment.counterfactual
+        needs = {
+            "model.network = compact_lesion": self.model.network == "compact_lesion",
+            "augment.counterfactual": bool(rates.remove or rates.insert or rates.sham),
+        }
+        for key, given in needs.items():
+            if given and self.dataset.negative is None:
+                raise ValueError(f"{key}: dataset.negative is null; name the class that means 'no tumour'")
+        return self
+
+    @model_validator(mode="after")
+    def _lesion_map_fits(self) -> "Params":
+        if self.model.network == "compact_lesion" and self.model.image_size % 16:
+            raise ValueError(
+                f"model.image_size is {self.model.image_size}: must be a multiple of 16 for compact_lesion"
+            )
         return self
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ Every map is float32 of the image's height and width, not normalised. Where pape
 | grad_cam_pp | >= 0 | Chattopadhay 2018, eq. 10-14, of the exponential of the logit; ReLU and upsampling as Grad-CAM |
 | guided_grad_cam | signed | guided backpropagation times upsampled Grad-CAM (Selvaraju 2017, section 3.2) |
 | integrated_gradients | signed | Sundararajan 2017, eq. 1, from a black image; the sum is logit(image) - logit(black) |
+| lesion_map | 0 to 1 | of a network with a lesion head: the softmax of its map at each place (core/network/lesion.py) |
 | sobel | >= 0 | length of the image's Sobel gradient: knows nothing of the model |
 | random | 0 to 1 | uniform noise: knows nothing of model or image |
 
@@ -26,9 +27,11 @@ import numpy as np
 
 from core.explanation.gradients import Gradients, cut, differentiate
 from core.files import UserError
+from core.network.lesion import MAP, has_lesion_map
 
 CAMS = ("grad_cam", "grad_cam_pp")
 METHODS = ("gradient", "guided_backpropagation", *CAMS, "guided_grad_cam", "integrated_gradients", "sobel", "random")
+LESION_MAP = "lesion_map"  # of networks with a lesion head, beside METHODS
 IG_STEPS = 16  # Gauss-Legendre nodes; the known-answer test shows how complete they are
 
 
@@ -40,26 +43,30 @@ class Explainer:
         self.model = model
         self.parts = cut(model, layer)
         self.layer = self.parts.layer
+        self.methods = (LESION_MAP, *METHODS) if has_lesion_map(model) else METHODS
+        self.offered = LESION_MAP if has_lesion_map(model) else "grad_cam"  # what a reader is shown first
         self._compiled: dict[str, Callable[..., Gradients]] = {}
+        self._to_map: keras.Model | None = None
 
     def explain(
         self,
         images: np.ndarray,
         classes: np.ndarray,
-        methods: Sequence[str] = METHODS,
+        methods: Sequence[str] | None = None,
         batch_size: int = 28,
         seed: int = 0,
     ) -> dict[str, np.ndarray]:
         """Map each method's name to float32 maps (N, H, W).
 
-        `images`: (N, H, W, C) of raw grey levels 0-255, uint8 or float32; `classes`: (N,) of class numbers. Methods
-        share passes: one forward and backward for gradient, Grad-CAM and Grad-CAM++, one for those with guided ReLU,
-        and 16 for integrated gradients. Besides the maps, memory holds one batch. Raises UserError for an unknown
-        method.
+        `images`: (N, H, W, C) of raw grey levels 0-255, uint8 or float32; `classes`: (N,) of class numbers; `methods`:
+        some of `self.methods`, all of them where none are named. Methods share passes: one forward and backward for
+        gradient, Grad-CAM and Grad-CAM++, one for those with guided ReLU, and 16 for integrated gradients. Besides the
+        maps, memory holds one batch. Raises UserError for an unknown method.
         """
-        unknown = [method for method in methods if method not in METHODS]
+        methods = self.methods if methods is None else methods
+        unknown = [method for method in methods if method not in self.methods]
         if unknown:
-            raise UserError(f"gradcam.methods: {', '.join(unknown)} unknown; choose among {', '.join(METHODS)}")
+            raise UserError(f"gradcam.methods: {', '.join(unknown)} unknown; choose among {', '.join(self.methods)}")
         if images.ndim != 4 or len(classes) != len(images):
             raise ValueError(f"expected images (N, H, W, C) and N classes, found {images.shape} and {len(classes)}")
         maps = {method: np.empty(images.shape[:3], np.float32) for method in methods}
@@ -92,6 +99,8 @@ class Explainer:
                 maps["guided_grad_cam"] = guided * maps["grad_cam"]
         if "integrated_gradients" in wanted:
             maps["integrated_gradients"] = self._integrated_gradients(images, classes)
+        if LESION_MAP in wanted:
+            maps[LESION_MAP] = upsample(self._lesion_map(images, classes), size)
         if "sobel" in wanted:
             maps["sobel"] = sobel(images)
         return {method: values for method, values in maps.items() if method in wanted}
@@ -104,6 +113,12 @@ class Explainer:
             mean += np.float32(weight / 2) * _channel_sum(along * images)
         return mean
 
+    def _lesion_map(self, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        if self._to_map is None:
+            self._to_map = keras.Model(self.model.input, self.model.get_layer(MAP).output)
+        shares = keras.ops.convert_to_numpy(keras.ops.softmax(self._to_map(images, training=False), axis=-1))
+        return np.stack([shares[place, :, :, label] for place, label in enumerate(classes)])
+
     def _run(self, kind: str, images: np.ndarray, classes: np.ndarray) -> Gradients:
         if kind not in self._compiled:
             parts = cut(self.model, guided=True) if kind == "guided" else self.parts
@@ -115,7 +130,7 @@ def explain(
     model: keras.Model,
     images: np.ndarray,
     classes: np.ndarray,
-    methods: Sequence[str] = METHODS,
+    methods: Sequence[str] | None = None,
     layer: str | None = None,
     batch_size: int = 28,
     seed: int = 0,

@@ -14,14 +14,13 @@ import numpy as np
 
 from core.evaluation.bootstrap import mean_interval
 from core.explanation import faithfulness, localisation, sanity
-from core.explanation.saliency import METHODS, Explainer, importance
+from core.explanation.saliency import LESION_MAP, Explainer, importance
 from core.files import progress
 
 CONTROLS = ("sobel", "random")  # they know nothing of the model, so nothing is asked of them about it
-OF_MODEL = tuple(method for method in METHODS if method not in CONTROLS)
 MANY_PASSES = ("integrated_gradients",)
 # The verdict is the cascade's; the other mode is a picture of which layers count, and leaves out what takes long.
-MODES = {"cascading": OF_MODEL, "independent": tuple(method for method in OF_MODEL if method not in MANY_PASSES)}
+MODES = {"cascading": CONTROLS, "independent": (*CONTROLS, *MANY_PASSES)}  # the methods that each leaves out
 BLOCK = 64  # images whose maps are in memory at once; not a batch size, because random maps are drawn by block
 FRACTIONS = tuple(np.linspace(0, 1, 11).round(2).tolist())  # of deletion and insertion
 STEPS, SEEDS = 5, (0, 1)  # of weight randomisation
@@ -67,6 +66,11 @@ class Measure:
         return row | {"value": 2 * row["value"] - 1, "interval": [2 * bound - 1 for bound in row["interval"]]}
 
 
+def without(methods: Sequence[str], left_out: Sequence[str]) -> tuple[str, ...]:
+    """Return the methods but for those left out, in their order."""
+    return tuple(method for method in methods if method not in left_out)
+
+
 def evenly(labels: np.ndarray, among: np.ndarray, count: int) -> np.ndarray:
     """Return at most `count` places where `among`, bool (N,), holds, or of all where it holds nowhere.
 
@@ -77,7 +81,8 @@ def evenly(labels: np.ndarray, among: np.ndarray, count: int) -> np.ndarray:
 
 
 def localise(explainer: Explainer, cases: Cases, methods: Sequence[str], how: Measure, what: str) -> dict:
-    """Score the maps of lesion images: {method: {score: mean}}; Grad-CAM's pointing game by class and size as well."""
+    """Score the maps of lesion images: {method: {score: mean}}; the pointing game of Grad-CAM and of the lesion map by
+    class and size as well."""
     rows = [
         {
             method: localisation.scores(importance(maps), part.masks)
@@ -89,7 +94,7 @@ def localise(explainer: Explainer, cases: Cases, methods: Sequence[str], how: Me
     for method in methods:
         scores = {score: np.concatenate([[], *(row[method][score] for row in rows)]) for score in localisation.SCORES}
         table[method] = {score: how.mean(values, cases.groups) for score, values in scores.items()}
-        if method == "grad_cam":
+        if method in ("grad_cam", LESION_MAP):
             table[method] |= _pointing_by(scores["pointing_game"], cases, how)
     return table
 
@@ -167,7 +172,8 @@ def randomise(explainer: Explainer, cases: Cases, how: Measure, what: str) -> di
     {mode: {method: {measure: a mean a step, other_image: its chance level, left: a share a step}}}, the layers of the
     steps, and for each method a verdict on the cascade."""
     table: dict = {"seeds": len(SEEDS), "limit": sanity.LIMIT}
-    for mode, methods in progress(MODES.items(), f"{what}: randomised weights", len(MODES)):
+    for mode, left_out in progress(MODES.items(), f"{what}: randomised weights", len(MODES)):
+        methods = without(explainer.methods, left_out)
         explain = partial(explainer.explain, cases.images, cases.targets, methods, how.batch_size)
         test = sanity.randomisation_test(explainer.model, explain, mode, STEPS, SEEDS)
         left, chance = test.left(), test.other_image
@@ -189,8 +195,10 @@ def randomise(explainer: Explainer, cases: Cases, how: Measure, what: str) -> di
 def cascade_maps(explainer: Explainer, case: Cases, how: Measure) -> dict[str, dict[str, np.ndarray]]:
     """Maps of one image, {step: {method: (S, S)}}: as learned, then as the weights are randomised from the logits."""
 
+    methods = without(explainer.methods, CONTROLS)
+
     def maps() -> dict[str, np.ndarray]:
-        found = explainer.explain(case.images, case.targets, OF_MODEL, how.batch_size)
+        found = explainer.explain(case.images, case.targets, methods, how.batch_size)
         return {method: importance(values)[0] for method, values in found.items()}
 
     steps = {"as learned": maps()}
@@ -201,8 +209,9 @@ def cascade_maps(explainer: Explainer, case: Cases, how: Measure) -> dict[str, d
 
 def stable(explainer: Explainer, cases: Cases, how: Measure) -> dict:
     """How alike the maps stay under a small shift and a small noise: {method: {change: {measure: mean}}}."""
+    methods = without(explainer.methods, CONTROLS)
     found = sanity.stability(
-        lambda images: explainer.explain(images, cases.targets, OF_MODEL, how.batch_size),
+        lambda images: explainer.explain(images, cases.targets, methods, how.batch_size),
         cases.images,
         SHIFT,
         NOISE,

@@ -13,6 +13,8 @@ from core.figures.drawing import outline, picture, save
 
 MIDDLE: dict[str, Any] = {"ha": "right", "va": "center", "multialignment": "center"}  # of a row's side
 
+COARSE = ("grad_cam", "grad_cam_pp", "lesion_map")  # maps of regions; the others have a pixel's detail
+
 
 def overlay(
     axes: Axes, image: np.ndarray, heat: np.ndarray, mask: np.ndarray | None, colormap: str, opacity: float
@@ -24,15 +26,15 @@ def overlay(
 
 
 def saliency(axes: Axes, image: np.ndarray, method: str, heat: np.ndarray, style: Any) -> None:
-    """Show a map, 0 to 1 (H, W): a class activation map over the image, the others, which are fine, by themselves."""
-    if method.startswith("grad_cam"):
+    """Show a map, 0 to 1 (H, W): a coarse one over the image, the others, which are fine, by themselves."""
+    if method in COARSE:
         overlay(axes, image, heat, None, style.heatmap, style.overlay)
     else:
         _alone(axes, method, heat, style)
 
 
 def _alone(axes: Axes, method: str, heat: np.ndarray, style: Any) -> None:
-    if method.startswith("grad_cam"):
+    if method in COARSE:
         axes.imshow(heat, cmap=style.heatmap, vmin=0, vmax=1)
     else:
         axes.imshow(heat, cmap="gray", vmin=0, vmax=np.quantile(heat, 0.995) or 1)
@@ -47,7 +49,7 @@ def words(method: str) -> str:
 def explanation_detail(
     image: np.ndarray, maps: Mapping[str, np.ndarray], mask: np.ndarray, title: str, path: Path, style: Any
 ) -> None:
-    """Draw figure 4: one image (H, W) and its maps, 0 to 1 (H, W), Grad-CAM as an overlay, the others by themselves."""
+    """Draw figure 4: one image (H, W) and its maps, 0 to 1 (H, W), coarse maps laid over it, the others alone."""
     figure = Figure(figsize=(2.4 * (1 + len(maps)), 2.9), layout="constrained")
     first, *others = figure.subplots(1, 1 + len(maps))
     picture(first, image, "image, lesion outlined" if mask.any() else "image")
@@ -186,6 +188,7 @@ def _tight_grid(rows: int, columns: int, top: float) -> tuple[Figure, np.ndarray
 def _line(method: str) -> dict[str, Any]:
     """A method's colour, the same in every figure; what knows nothing of the model is grey."""
     controls = {"sobel": ("grey", "--"), "random": ("black", "--")}
-    order = ("gradient", "guided_backpropagation", "grad_cam", "grad_cam_pp", "guided_grad_cam", "integrated_gradients")
+    order = ["gradient", "guided_backpropagation", "grad_cam", "grad_cam_pp", "guided_grad_cam", "integrated_gradients"]
+    order += ["lesion_map"]
     colour, style = controls.get(method) or (matplotlib.colormaps["tab10"](order.index(method)), "-")
     return {"color": colour, "linestyle": style, "linewidth": 1.4}

@@ -1,7 +1,4 @@
-"""Augmentation of training images (report, section IV): rotation, shift and zoom as one affine map an image.
-
-An image's draw depends on (seed, epoch, index) alone, so it is the same in any order, process or resumed run.
-"""
+"""Augmentation of training images (report, section IV): rotation, shift and zoom as one affine map an image."""
 
 from dataclasses import dataclass
 
@@ -30,6 +27,14 @@ class Affine:
         return np.column_stack([linear, centre + shift - linear @ centre])
 
 
+def move(image: np.ndarray, matrix: np.ndarray, interpolation: int) -> np.ndarray:
+    """Return the image, uint8 (size, size), moved by a map of `Affine.matrix`; what enters repeats the border."""
+    size = image.shape[:2][::-1]
+    return cv2.warpAffine(
+        image, matrix, size, flags=interpolation | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+    )
+
+
 def augment(images: np.ndarray, indices: np.ndarray, affine: Affine, seed: int, epoch: int) -> np.ndarray:
     """Return the images, uint8 (N, size, size, 1), each moved by its own draw; what enters repeats the border.
 
@@ -38,11 +43,5 @@ def augment(images: np.ndarray, indices: np.ndarray, affine: Affine, seed: int, 
     size = images.shape[1]
     for place, (image, index) in enumerate(zip(images, indices, strict=True)):
         matrix = affine.matrix(np.random.default_rng((seed, epoch, int(index))), size)
-        moved[place, :, :, 0] = cv2.warpAffine(
-            image[:, :, 0],
-            matrix,
-            (size, size),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        moved[place, :, :, 0] = move(image[:, :, 0], matrix, cv2.INTER_LINEAR)
     return moved

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from core.network.training import Batches, Examples
+from core.network.batches import Examples, in_order
 
 Arrays = dict[str, np.ndarray]
 
@@ -20,8 +20,8 @@ def look(model: keras.Model, shown: Mapping[str, np.ndarray], batch_size: int) -
     network = keras.Model(model.input, [last.input, last.output], name=f"{model.name}_features")
     shapes = [images.shape[:-2] for images in shown.values()]
     flat = np.concatenate([images.reshape(-1, size, size, 1) for images in shown.values()])
-    labels = np.zeros(len(flat), int)  # Batches wants some
-    batches = Batches(Examples(flat, labels), model.output.shape[-1], np.arange(len(flat)), batch_size)
+    labels = np.zeros(len(flat), int)  # examples have some
+    batches = in_order(Examples(flat, labels), model.output.shape[-1], batch_size)
     features, logits = network.predict(batches, verbose=0)
     ends = np.cumsum([np.prod(shape, dtype=int) for shape in shapes])[:-1]
     predictions = zip(shown, np.split(logits.argmax(1), ends), shapes, strict=True)

@@ -1,8 +1,9 @@
-"""The networks: the report's ResNet-50 and two compact residual networks for CPUs.
+"""The networks: the report's ResNet-50 and three compact residual networks for CPUs.
 
 Each is one flat functional graph, so that each of their layers can be explained: input `image`, float32 (N, size,
-size, 1) with grey values 0 to 255; a layer that scales to 0..1; the convolutions; global pooling, of averages or,
-in `compact_fine`, of quadratic means; dropout; `logits` (N, classes); `probabilities`, their softmax.
+size, 1) with grey values 0 to 255; a layer that scales to 0..1, and one that standardises where asked for; the
+convolutions; global pooling, of averages or, in `compact_fine`, of quadratic means; dropout; `logits` (N, classes);
+`probabilities`, their softmax. In `compact_lesion` the logits are pooled from a map of them, `lesion_logits`.
 """
 
 import hashlib
@@ -20,60 +21,102 @@ import numpy as np
 from keras import layers
 
 from core.files import UserError, replacing
+from core.network.lesion import lesion_head
 
 CARD = "card.json"  # what a saved model tells about itself, inside its file
 
 
 def build(
-    network: str, size: int, classes: int, dropout: float, momentum: float, weights: str, sha256: str | None, seed: int
+    network: str,
+    size: int,
+    classes: int,
+    dropout: float,
+    momentum: float,
+    weights: str,
+    sha256: str | None,
+    seed: int,
+    standardise: bool = False,
+    negative: int | None = None,
 ) -> keras.Model:
     """Return an untrained or pre-trained network with every layer trainable.
+
+    `standardise`: each image enters with mean 0 and spread 1. `negative`: the class that means "no tumour", which
+    `compact_lesion` must know; the others do not ask.
 
     `weights` is `none`, `imagenet` (ResNet-50 alone; Keras fetches it once) or a `.weights.h5` file of the same
     network, whose digest must be `sha256`. Raises UserError when the weights cannot be had or do not fit."""
     keras.utils.set_random_seed(seed)
-    body = {"compact": compact, "compact_fine": compact_fine, "resnet50": resnet50}[network]
-    pool = quadratic_mean if network == "compact_fine" else layers.GlobalAveragePooling2D(name="pooled")
+    body = {"compact": compact, "compact_fine": compact_fine, "compact_lesion": compact_lesion, "resnet50": resnet50}
     image = layers.Input((size, size, 1), name="image")
-    features = body(image, momentum, weights == "imagenet")
-    pooled = pool(features)
-    dropped = layers.Dropout(dropout, seed=seed, name="dropout")(pooled)
-    logits = layers.Dense(classes, name="logits", dtype="float32")(dropped)
+    x = layers.Rescaling(1 / 255, name="scale")(image)
+    if standardise:
+        # Of each image over all its pixels; the epsilon keeps an image of one grey from becoming noise.
+        x = layers.LayerNormalization((1, 2, 3), 4e-4, center=False, scale=False, name="standardise")(x)
+    features = body[network](x, momentum, weights == "imagenet")
+    if network == "compact_lesion":
+        assert negative is not None
+        features = layers.SpatialDropout2D(dropout, seed=seed, name="dropout")(features)
+        logits = layers.Activation("linear", name="logits", dtype="float32")(lesion_head(features, classes, negative))
+    else:
+        pool = quadratic_mean if network == "compact_fine" else layers.GlobalAveragePooling2D(name="pooled")
+        dropped = layers.Dropout(dropout, seed=seed, name="dropout")(pool(features))
+        logits = layers.Dense(classes, name="logits", dtype="float32")(dropped)
     probabilities = layers.Activation("softmax", name="probabilities", dtype="float32")(logits)
     model = keras.Model(image, probabilities, name=network)
-    for operation in model.operations:
+    for number, operation in enumerate(model.operations):
         if not isinstance(operation, layers.Layer):
             # Keras numbers operations over the whole process; the file must not tell what was built before.
-            operation.name = f"{type(operation).__name__.lower()}_{model.operations.index(operation)}"
+            operation.name = f"{type(operation).__name__.lower()}_{number}"
     if weights not in ("none", "imagenet"):
         load_matching(model, verified(Path(weights), sha256))
     return model
 
 
-def compact(image: Any, momentum: float, imagenet: bool) -> Any:
+def compact(x: Any, momentum: float, imagenet: bool) -> Any:
     """Return the features of a stem and four residual blocks (He et al. 2016, fig. 2) at an eighth of the size; 309,000
     parameters."""
-    return _compact(image, momentum, imagenet, [(16, 1, 3), (32, 2, 3), (64, 2, 3), (128, 1, 3)])
+    return _compact(x, momentum, imagenet, [(16, 1, 3), (32, 2, 3), (64, 2, 3), (128, 1, 3)])[-1]
 
 
-def compact_fine(image: Any, momentum: float, imagenet: bool) -> Any:
+def compact_fine(x: Any, momentum: float, imagenet: bool) -> Any:
     """Return the features of the same at a quarter of the size, with other widths; 180,000 parameters.
 
     A unit of the last map sees 39x39 pixels and has 4x4 to itself, so that a map of the features can point at a small
     lesion; for the same reason the last block mixes channels alone (1x1 kernels)."""
-    return _compact(image, momentum, imagenet, [(16, 1, 3), (32, 2, 3), (64, 1, 3), (256, 1, 1)])
+    return _compact(x, momentum, imagenet, [(16, 1, 3), (32, 2, 3), (64, 1, 3), (256, 1, 1)])[-1]
 
 
-def _compact(image: Any, momentum: float, imagenet: bool, blocks: list[tuple[int, int, int]]) -> Any:
+def compact_lesion(x: Any, momentum: float, imagenet: bool) -> Any:
+    """Return features at a quarter of the size that have seen the whole head: four residual blocks down to a sixteenth,
+    and up again with what the finer blocks saw (Lin et al. 2017, fig. 3; here concatenated); 980,000 parameters."""
+
+    def up(coarse: Any, fine: Any, filters: int, name: str) -> Any:
+        narrow = _conv_bn_relu(coarse, filters, 1, 1, momentum, f"{name}_coarse")
+        both = [
+            layers.UpSampling2D(name=f"{name}_up")(narrow),
+            _conv_bn_relu(fine, filters, 1, 1, momentum, f"{name}_fine"),
+        ]
+        return _conv_bn_relu(layers.Concatenate(name=f"{name}_both")(both), filters, 3, 1, momentum, name)
+
+    quarter, _, eighth, sixteenth = _compact(x, momentum, imagenet, [(32, 2, 3), (64, 2, 3), (128, 1, 3), (160, 2, 3)])
+    return up(up(sixteenth, eighth, 96, "up_to_eighth"), quarter, 48, "up_to_quarter")
+
+
+def _compact(x: Any, momentum: float, imagenet: bool, blocks: list[tuple[int, int, int]]) -> list[Any]:
+    """Return the features after a stem and after each block of (filters, stride, kernel)."""
     if imagenet:
         raise UserError("model.weights = imagenet: there are none for the compact networks; use none")
-    x = layers.Rescaling(1 / 255, name="scale")(image)
-    x = layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False, name="stem")(x)
-    x = layers.BatchNormalization(momentum=momentum, name="stem_bn")(x)
-    x = layers.ReLU(name="stem_relu")(x)
+    x = _conv_bn_relu(x, 16, 3, 2, momentum, "stem")
+    features = []
     for block, (filters, stride, kernel) in enumerate(blocks, start=1):
         x = _residual_block(x, filters, stride, kernel, momentum, f"block{block}")
-    return x
+        features.append(x)
+    return features
+
+
+def _conv_bn_relu(x: Any, filters: int, kernel: int, stride: int, momentum: float, name: str) -> Any:
+    x = layers.Conv2D(filters, kernel, strides=stride, padding="same", use_bias=False, name=name)(x)
+    return layers.ReLU(name=f"{name}_relu")(layers.BatchNormalization(momentum=momentum, name=f"{name}_bn")(x))
 
 
 def _residual_block(x: Any, filters: int, stride: int, kernel: int, momentum: float, name: str) -> Any:
@@ -97,9 +140,8 @@ def quadratic_mean(features: Any) -> Any:
     return keras.ops.sqrt(mean + 1e-6)  # the root's slope at 0 is infinite
 
 
-def resnet50(image: Any, momentum: float, imagenet: bool) -> Any:
+def resnet50(x: Any, momentum: float, imagenet: bool) -> Any:
     """The report's body: Keras's ResNet-50 without top (He et al. 2016), the grey image repeated in three channels."""
-    x = layers.Rescaling(1 / 255, name="scale")(image)
     x = layers.Concatenate(name="grey_to_rgb")([x, x, x])
     try:
         backbone = keras.applications.ResNet50(

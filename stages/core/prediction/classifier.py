@@ -1,17 +1,24 @@
-"""A study's model, ready to classify images from outside: the training's crop, calibrated answers, explanations."""
+"""A study's model, ready to classify images from outside: the training's crop, calibrated answers, explanations.
+
+Answers come from the ONNX file, where the study has one, because loading TensorFlow takes seconds; explanations need
+gradients, and for them Keras is loaded when the first is asked for.
+"""
 
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.evaluation import novelty
-from core.evaluation.calibration import apply_temperature
-from core.explanation.saliency import Explainer, normalise, upsample
 from core.files import UserError
 from core.images.cropping import to_network
-from core.network.model import load_for
-from core.prediction.inner import with_maps
 from core.prediction.study import Study
+
+if TYPE_CHECKING:
+    import keras
+
+    from core.explanation.saliency import Explainer
 
 WARNING = "looks like no brain MRI"
 
@@ -30,25 +37,27 @@ class Classifier:
     """A study's network with its crop, its temperature, its threshold and its detector of what is no brain MRI."""
 
     def __init__(self, study: Study):
-        """Load the network; raises UserError for a file that Keras cannot read."""
+        """Load the network; raises UserError for a file that cannot be read or belongs to another model."""
         self.study, self.classes = study, study.card.classes
-        try:
-            self.model, _ = load_for(self.classes, study.model)
-        except UserError:
-            raise
-        # A file of another version of Keras fails in any way at all.
-        except Exception as error:
-            said = " ".join(str(error).split())[:160]
-            raise UserError(f"{study.model}: made by another version of Keras ({said}); train it again") from None
-        self.network = with_maps(self.model)
+        if study.onnx:
+            from core.prediction.network import Network
+
+            self._predict = Network(study.onnx, study.digest).run
+        else:
+            from core.prediction.inner import predict_all, with_all_outputs
+
+            self._predict = partial(predict_all, with_all_outputs(load_keras(study), study.card.temperature))
         self.detector = novelty.load(study.guard) if study.guard else None
         self._explainer: Explainer | None = None
 
     def classify(self, crops: np.ndarray) -> list[Answer]:
         """Classify crops, uint8 (N, size, size), N at least 1."""
         images = to_network(crops, self.study.card.image_size)
-        maps, logits = (np.asarray(output) for output in self.network(images.astype(np.float32), training=False))
-        strange = self.detector.flags(novelty.describe(images, maps)) if self.detector else np.zeros(len(images), bool)
+        said = self._predict(images)
+        strange = np.zeros(len(images), bool)
+        if self.detector:
+            inner = [said[name] for name in sorted(said) if name.startswith("inner_")]
+            strange = self.detector.flags(novelty.describe(images, inner))
         threshold = self.study.threshold or 0.0
         return [
             Answer(
@@ -57,14 +66,34 @@ class Classifier:
                 bool(row.max() < threshold),
                 WARNING if odd else None,
             )
-            for row, odd in zip(apply_temperature(logits, self.study.card.temperature), strange, strict=True)
+            for row, odd in zip(said["calibrated"], strange, strict=True)
         ]
 
-    def explain(self, crops: np.ndarray, classes: list[str], method: str = "grad_cam") -> np.ndarray:
-        """Maps of what speaks for a class in each crop, float32 (N, size, size), each 0 to 1; its maximum is 1."""
+    def explain(self, crops: np.ndarray, classes: list[str], method: str | None = None) -> np.ndarray:
+        """Maps of what speaks for a class in each crop, float32 (N, size, size), each 0 to 1; its maximum is 1.
+
+        `method`: one of the network's (core.explanation.saliency), None the one that the study offers."""
+        from core.explanation.saliency import Explainer, normalise, upsample
+
         if self._explainer is None:
             layer = self.study.params.gradcam.layer
-            self._explainer = Explainer(self.model, None if layer == "last" else layer)
+            self._explainer = Explainer(load_keras(self.study), None if layer == "last" else layer)
+        method = method or self.study.offered
         targets = np.array([self.classes.index(name) for name in classes])
         maps = self._explainer.explain(to_network(crops, self.study.card.image_size), targets, [method])[method]
         return normalise(upsample(np.abs(maps), crops.shape[1:]))
+
+
+def load_keras(study: Study) -> "keras.Model":
+    """Load the study's Keras file; raises UserError where it cannot be read."""
+    from core.network.model import load_for
+
+    try:
+        model, _ = load_for(study.card.classes, study.model)
+    except UserError:
+        raise
+    # A file of another version of Keras fails in any way at all.
+    except Exception as error:
+        said = " ".join(str(error).split())[:160]
+        raise UserError(f"{study.model}: made by another version of Keras ({said}); train it again") from None
+    return model

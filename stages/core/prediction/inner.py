@@ -1,6 +1,7 @@
-"""What an inner layer of a network makes of images, beside its answer, in one pass."""
+"""What inner layers of a network make of images, beside its answers, in one pass."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import core.network  # noqa: F401  (settings that must be made before Keras is loaded)
 
@@ -8,20 +9,43 @@ import core.network  # noqa: F401  (settings that must be made before Keras is l
 import keras
 import numpy as np
 
-# By network: textures and their places, no class yet.
-LAYERS = {"compact": "block3_out", "compact_fine": "block3_out", "resnet50": "conv3_block4_out"}
+# By network, from textures to what is nearly a class.
+BLOCKS = ("block1_out", "block2_out", "block3_out", "block4_out")
+LAYERS = {
+    "compact": BLOCKS,
+    "compact_fine": BLOCKS,
+    "compact_lesion": BLOCKS,
+    "resnet50": ("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"),
+}
 BATCH = 64
 
 
-def with_maps(model: keras.Model) -> keras.Model:
-    """Return a network, sharing the weights, from images to (maps of the inner layer (N, h, w, C), logits)."""
-    inner = model.get_layer(LAYERS[model.name]).output
-    return keras.Model(model.input, [inner, model.get_layer("logits").output], name=f"{model.name}_with_maps")
+def with_all_outputs(model: keras.Model, temperature: float) -> keras.Model:
+    """Return a network, sharing the weights, from images, float32 (N, size, size, 1), 0 to 255, to a dictionary.
+
+    In it are, float32: the network's own outputs by name, such as `probabilities` (N, classes); `logits` and
+    `calibrated`, their softmax at the temperature (N, classes); `inner_0`, ..., maps of inner layers (N, h, w, C)."""
+    logits = model.get_layer("logits").output
+    outputs = dict(zip(model.output_names, model.outputs, strict=True))
+    outputs |= {"logits": logits, "calibrated": keras.ops.softmax(logits / temperature)}
+    outputs |= {f"inner_{place}": output for place, output in enumerate(inner_outputs(model))}
+    return keras.Model(model.input, outputs, name=f"{model.name}_with_all_outputs")
 
 
-def predict_maps(model: keras.Model, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield batches of images, uint8 (n, size, size, 1), and the inner layer's maps of them, float32 (n, h, w, C)."""
-    network = with_maps(model)
+def inner_outputs(model: keras.Model) -> list[Any]:
+    """Return the outputs of the inner layers, symbolic (N, h, w, C)."""
+    return [model.get_layer(name).output for name in LAYERS[model.name]]
+
+
+def predict_all(network: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what `with_all_outputs` gives of a batch of images, uint8 (N, size, size, 1)."""
+    outputs = network(images.astype(np.float32), training=False)
+    return {name: np.asarray(output) for name, output in outputs.items()}
+
+
+def predict_maps(model: keras.Model, images: np.ndarray) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+    """Yield batches of images, uint8 (n, size, size, 1), and the inner layers' maps of them, float32 (n, h, w, C)."""
+    network = keras.Model(model.input, inner_outputs(model), name=f"{model.name}_inner")
     for start in range(0, len(images), BATCH):
         batch = images[start : start + BATCH]
-        yield batch, np.asarray(network(batch.astype(np.float32), training=False)[0])
+        yield batch, [np.asarray(maps) for maps in network(batch.astype(np.float32), training=False)]

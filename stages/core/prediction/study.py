@@ -1,5 +1,6 @@
 """What classification needs to know of a study that has been run, read and checked without loading the network."""
 
+import hashlib
 import json
 import zipfile
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from core.files import UserError, read_json
 from core.params import Crop, Params, load_params
 
+REAL = Path("studies/compact-robust")  # of the studies of real images the one that holds up best on others
 CARD = "card.json"  # as in core.network.model, whose import would load Keras
 
 
@@ -29,16 +31,29 @@ class Card(BaseModel):
 class Study:
     """A study's model file and how to use it.
 
+    `digest` is the model file's SHA-256, and `onnx` the same network for a quick start; None: the study has none.
     `threshold` is the calibrated confidence, 0 to 1, below which a person decides; None: never. `guard` is the file of
     the detector of what is no brain MRI; None: the study has none. `notes` say what is missing, a line each.
     """
 
     params: Params
     model: Path
+    digest: str
+    onnx: Path | None
     card: Card
     threshold: float | None
     guard: Path | None
     notes: list[str]
+
+    @property
+    def offered(self) -> str:
+        """The explanation that is shown first: what the network drew itself, where it has learned to, else Grad-CAM."""
+        return "lesion_map" if self.params.model.network == "compact_lesion" else "grad_cam"
+
+
+def default_study(root: Path) -> Path:
+    """The study that answers where none is named: REAL once it has been run or pulled, else the one of phantoms."""
+    return root / REAL if any((root / REAL / "models").glob("*.keras")) else root
 
 
 def open_study(folder: Path, pipeline: str | None = None) -> Study:
@@ -61,7 +76,9 @@ def open_study(folder: Path, pipeline: str | None = None) -> Study:
     if guard and not guard.is_file():
         notes.append(f"{guard}: not there; no warning of images that are no brain MRI (the stage guard makes it)")
         guard = None
-    return Study(params, model, card, threshold, guard, notes)
+    onnx = model.with_suffix(".onnx")
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    return Study(params, model, digest, onnx if onnx.is_file() else None, card, threshold, guard, notes)
 
 
 def read_card(model: Path, folder: Path) -> Card:

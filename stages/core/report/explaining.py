@@ -90,7 +90,8 @@ def _methods(table: Mapping[str, Any]) -> list[str]:
 def localisation(metrics: Mapping[str, Any]) -> list[Any]:
     """How well the maps lie on the lesions, beside chance."""
     methods = _methods(metrics[PIPELINES[0]])
-    ordered = sorted(methods, key=lambda name: name != "grad_cam")
+    first = ("lesion_map", "grad_cam")
+    ordered = sorted(methods, key=lambda name: first.index(name) if name in first else len(first))
     n = {m: metrics[PIPELINES[0]][m]["pointing_game"]["n"] for m in ordered}
     names = {m: spoken(m) + ("" if n[m] == metrics["lesion_images"] else f" ({n[m]} images)") for m in ordered}
     rates = {p: {names[m]: metrics[p][m]["pointing_game"] for m in ordered} for p in PIPELINES}
@@ -113,8 +114,9 @@ def localisation(metrics: Mapping[str, Any]) -> list[Any]:
     blocks.append(
         More("All scores of all methods", [Table("Scores of the maps with 95 % intervals, beside chance", head, rows)])
     )
+    offered = "lesion_map" if "lesion_map" in methods else "grad_cam"
     for key, what in (("pointing_game_by_class", "class"), ("pointing_game_by_size", "size of the lesion")):
-        by = {p: metrics[p]["grad_cam"].get(key) or {} for p in PIPELINES}
+        by = {p: metrics[p][offered].get(key) or {} for p in PIPELINES}
         kinds = {name: row for name, row in by[PIPELINES[0]].items() if row["n"]}
         if kinds:
             by_chance = ["chance: share of the image that is lesion"] if "chance" in next(iter(kinds.values())) else []
@@ -126,7 +128,7 @@ def localisation(metrics: Mapping[str, Any]) -> list[Any]:
                 ]
                 for name, row in kinds.items()
             ]
-            blocks.append(Table(f"Grad-CAM's pointing game by {what}", ["", *PIPELINES, *by_chance], lines))
+            blocks.append(Table(f"Pointing game of {spoken(offered)} by {what}", ["", *PIPELINES, *by_chance], lines))
     return blocks
 
 

@@ -159,14 +159,16 @@ def difference(study: Study) -> list[Finding]:
 
 
 def explanations(study: Study) -> list[Finding]:
-    """Grad-CAM's pointing game beside chance, and the methods whose maps survive random weights."""
+    """The pointing game of the map that the network offers, and the methods whose maps survive random weights."""
     metrics: dict[str, Any] | None = study.metrics.get("gradcam")
     pipeline = study.params.pipeline
     if not metrics or not metrics[pipeline]["grad_cam"]["pointing_game"]["n"]:
         return []
-    hits, usual = metrics[pipeline]["grad_cam"]["pointing_game"], metrics["chance"]["mean_lesion"]["pointing_game"]
+    method = "lesion_map" if "lesion_map" in metrics[pipeline] else "grad_cam"
+    hits, usual = metrics[pipeline][method]["pointing_game"], metrics["chance"]["mean_lesion"]["pointing_game"]
+    whose = {"grad_cam": "Grad-CAM's", "lesion_map": "The lesion map's"}[method]
     text = (
-        f"Grad-CAM's highest point lies in the outlined lesion in {share(hits['value'], hits['interval'])} of "
+        f"{whose} highest point lies in the outlined lesion in {share(hits['value'], hits['interval'])} of "
         f"{count(hits['n'])} lesion images of {pipeline} (pointing game); a map fixed at the usual places has "
         f"{100 * usual:.1f} %, noise {100 * metrics['chance']['random']['pointing_game']:.1f} %."
     )

@@ -1,0 +1,60 @@
+"""export: write each network as ONNX, for predict.py and for programs that do not know Keras.
+
+Reads   models/{noaug,aug}.keras, data/split/test.csv, data/cropped, params `dataset.classes`, `model.image_size`.
+Writes  models/{noaug,aug}.onnx, after comparing their answers to Keras's on every test image; their metadata say how
+        to crop an image, the classes and the temperature.
+"""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from core.files import UserError, progress, run
+from core.images.dataset import load_images, read_samples
+from core.network.machine import set_up
+from core.network.model import load_for
+from core.params import load_params
+from core.prediction.exporting import export, in_float32
+from core.prediction.inner import BATCH, predict_all, with_all_outputs
+from core.prediction.network import Network
+
+PIPELINES = ("noaug", "aug")
+COMPARED = ("logits", "probabilities", "calibrated")
+TOLERANCE = 1e-4  # of probabilities, and of logits as a share of the largest
+
+
+def main() -> None:
+    params = load_params()
+    set_up(params.train.threads)
+    images = load_images(read_samples("data/split/test.csv"), params.model.image_size)
+    for pipeline in progress(PIPELINES, "export"):
+        source, target = Path(f"models/{pipeline}.keras"), f"models/{pipeline}.onnx"
+        model, card = load_for(params.dataset.classes, source)
+        model = in_float32(model)
+        digest = hashlib.sha256(source.read_bytes()).hexdigest()
+        export(model, target, card, digest)
+        network, exported = with_all_outputs(model, card["temperature"]), Network(target, digest, params.train.threads)
+        worst = 0.0
+        for start in range(0, len(images), BATCH):
+            batch = images[start : start + BATCH]
+            keras_said, onnx_said = predict_all(network, batch), exported.run(batch)
+            for name in COMPARED:
+                worst = max(worst, difference(keras_said[name], onnx_said[name]))
+        if worst > TOLERANCE:
+            Path(target).unlink()
+            raise UserError(
+                f"{target}: its answers differ from {source}'s by {worst:.2g}, at most {TOLERANCE:g} is expected; "
+                "try other versions of tf2onnx and onnxruntime"
+            )
+        print(f"{pipeline}: ONNX and Keras differ by at most {worst:.1g} on {len(images)} test images")
+
+
+def difference(expected: np.ndarray, found: np.ndarray) -> float:
+    """The largest difference, of numbers beyond 1 as a share of the largest of them; infinite where any is NaN."""
+    largest = np.abs(expected - found).max() / max(1.0, np.abs(expected).max())
+    return float(largest) if np.isfinite(largest) else np.inf
+
+
+if __name__ == "__main__":
+    run(main)
