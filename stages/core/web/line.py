@@ -1,0 +1,34 @@
+"""A line before one worker: work is done in turn, and who comes when the line is full is sent away at once."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Busy(Exception):
+    """The line is full."""
+
+
+class Line:
+    """One thread that does one piece of work at a time; at most `most` pieces are under way or waiting."""
+
+    def __init__(self, name: str, most: int):
+        self.most, self.waiting = most, 0
+        self._thread = ThreadPoolExecutor(1, name)
+
+    async def do(self, work: Callable[..., T], *arguments: object) -> T:
+        """Return `work(*arguments)`, or raise what it raises; raises Busy where too many wait."""
+        if self.waiting >= self.most:
+            raise Busy
+        self.waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+        finally:
+            self.waiting -= 1
+
+    def ahead(self, work: Callable[[], object]) -> None:
+        """Do this first, and wait for nothing."""
+        self._thread.submit(work)
