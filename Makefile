@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: setup repro test lint lock studies compare report
+.PHONY: setup repro test lint lock studies compare check-repro experiments report app changes
 
 repro: setup
 	dvc repro
@@ -15,6 +15,7 @@ lint: setup
 	ruff check
 	ruff format --check
 	mypy
+	if command -v actionlint > /dev/null; then actionlint; fi
 
 setup: $(VENV)/.complete
 
@@ -33,8 +34,16 @@ lock:
 studies:
 	for study in studies/*/; do cp dvc.yaml $$study; done
 
-# Compare the pipelines to the letter: two experiments that share all training.
+# Put pipelines, studies or revisions side by side: make compare SIDES="main:aug aug". See compare.py --help.
 compare: setup
+	python compare.py $(SIDES)
+
+# Does the committed state give its committed results? STUDY=studies/compact; CHECK=--exact or --twice: bytes must hold.
+check-repro: setup
+	python check_repro.py $(or $(STUDY),.) $(CHECK)
+
+# The pipelines as DVC compares them, number by number: two experiments that share all training.
+experiments: setup
 	dvc exp run -n noaug -S pipeline=noaug
 	dvc exp run -n aug -S pipeline=aug
 	dvc metrics diff noaug aug --md
@@ -43,3 +52,12 @@ compare: setup
 # Make each finished study's report: report.html in its folder.
 report: setup
 	for study in . studies/*/; do if [ -f $$study/metrics/comparison.json ]; then python report.py $$study; fi || exit 2; done
+
+# Classify images on a web page: opens on this computer alone, needs no internet. STUDY=studies/compact names a study.
+app: setup
+	python app.py $(if $(STUDY),--study $(STUDY))
+
+# What the working tree changes against a revision: parameters, metrics, confusion matrices, learning curves.
+BASE ?= HEAD
+changes: setup
+	python .github/changes.py $(BASE)
