@@ -34,7 +34,7 @@ def png(image: np.ndarray) -> bytes:
 def tiny_study(folder: Path) -> Path:
     """Write a study with a tiny untrained network, a guard that knows discs, and a threshold of confidence."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["model"]["image_size"] = SIZE
+    params["model"]["image_size"], params["plots"]["dpi"] = SIZE, 40
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     model = build("compact", SIZE, len(CLASSES), 0.4, 0.9, "none", None, 3)
     card = {"classes": CLASSES, "image_size": SIZE, "crop": params["crop"], "temperature": 0.05}

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
 from core.files import UserError
+from core.html import templates
 from core.report import behaviour, data, explaining, findings, making, mistakes, probing, results
 from core.report.blocks import Finding, Missing, Section
 from core.report.study import Study
@@ -33,13 +33,7 @@ SECTIONS: dict[str, Callable[[Study], Section | None]] = {
 
 def render(study: Study) -> str:
     """Return the page."""
-    environment = Environment(
-        loader=PackageLoader("core.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
+    environment = templates("core.report")
     glossary = Glossary()
     environment.filters["pieces"] = glossary.pieces
     return environment.get_template("report.html.jinja").render(

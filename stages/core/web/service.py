@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -24,6 +23,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from core.html import templates
 from core.prediction.classifier import Classifier
 from core.sources.badimage import BadImage, Reason
 from core.web.answering import answer, heat_map, legend, limits
@@ -201,18 +201,15 @@ class SecurityHeaders:
 
 def render(service: Service) -> str:
     """The page."""
-    environment = Environment(
-        loader=PackageLoader("core.web"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    return environment.get_template("page.html.jinja").render(
-        facts(service.classifier.study, service.samples),
-        local=service.local,
-        reads=READS,
-        bytes=MOST_BYTES,
-        pixels=service.limits.max_pixels,
-        too_large=refusal(BadImage(Reason.TOO_LARGE), service.limits, MOST_BYTES),
+    return (
+        templates("core.web")
+        .get_template("page.html.jinja")
+        .render(
+            facts(service.classifier.study, service.samples),
+            local=service.local,
+            reads=READS,
+            bytes=MOST_BYTES,
+            pixels=service.limits.max_pixels,
+            too_large=refusal(BadImage(Reason.TOO_LARGE), service.limits, MOST_BYTES),
+        )
     )
