@@ -2,10 +2,20 @@
 
 import numpy as np
 
-from core.network.augmentation import Affine, augment
+from core.network.augmentation import Affine
+from core.network.batches import Examples
+from core.network.policy import Policy
 
 REPORT = Affine(rotation=15, shift=0.08, zoom=0.15, flip=False)
 STILL = Affine(rotation=0, shift=0, zoom=0, flip=False)
+
+
+def augment(images: np.ndarray, indices: np.ndarray, affine: Affine, seed: int, epoch: int) -> np.ndarray:
+    """The images as an epoch shows them when they stand at `indices` in the training split."""
+    split = np.zeros((indices.max() + 1, *images.shape[1:]), np.uint8)
+    split[indices] = images
+    train = Examples(split, np.zeros(len(split), int))
+    return Policy(seed, None, 0, None, affine, None).draw(train, indices, epoch).images
 
 
 def images(count: int = 6, size: int = 40) -> np.ndarray:

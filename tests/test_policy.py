@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from core.network.appearance import Appearance
-from core.network.augmentation import Affine, augment
+from core.network.augmentation import Affine, move
 from core.network.batches import Examples
 from core.network.counterfactual import Counterfactuals, Rates
 from core.network.policy import Policy
@@ -28,7 +29,9 @@ def train(count: int = 12, size: int = 32) -> Examples:
 def test_without_more_it_is_the_report_s_augmentation() -> None:
     examples, indices = train(), np.array([5, 2, 7])
     drawn = PLAIN.draw(examples, indices, 4)
-    assert np.array_equal(drawn.images, augment(examples.images[indices], indices, REPORT, 3, 4))
+    for image, index in zip(drawn.images[..., 0], indices, strict=True):
+        matrix = REPORT.matrix(np.random.default_rng((3, 4, int(index))), 32)
+        assert np.array_equal(image, move(examples.images[index, :, :, 0], matrix, cv2.INTER_LINEAR))
     assert np.array_equal(drawn.labels, examples.labels[indices])
 
 

@@ -13,9 +13,10 @@ import pytest
 
 from core.files import UserError
 from core.network import training
-from core.network.augmentation import Affine, augment
+from core.network.augmentation import Affine
 from core.network.batches import Draw, Examples, predict_logits
 from core.network.objective import Recipe
+from core.network.policy import Policy
 from core.network.training import Outcome, Stopped, fit
 
 RECIPE = Recipe(
@@ -65,8 +66,7 @@ def plain(indices: np.ndarray, epoch: int) -> Examples:
 
 
 def moved(indices: np.ndarray, epoch: int) -> Examples:
-    batch = examples()[indices]
-    return replace(batch, images=augment(batch.images, indices, Affine(15, 0.08, 0.15, False), 3, epoch))
+    return Policy(3, None, 0, None, Affine(15, 0.08, 0.15, False), None).draw(examples(), indices, epoch)
 
 
 def train(

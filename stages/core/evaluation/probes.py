@@ -4,13 +4,12 @@ Images are uint8 (N, H, W), lesion masks bool (N, H, W). What the changes do to 
 core/evaluation/shortcuts.py. Distances are shares of the width, so that probes mean the same at every size.
 """
 
-from typing import Any
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from core.images.imaging import head_mask, largest_contour
+from core.images.retouching import blend, grow
 
 Images = npt.NDArray[np.uint8]
 Masks = npt.NDArray[np.bool_]
@@ -43,7 +42,7 @@ def cover_by_mirroring(images: Images, masks: Masks) -> tuple[Images, Masks]:
         size = (image.shape[1], image.shape[0])
         other = cv2.warpAffine(image, flip, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
         mirrored = cv2.warpAffine(masks[i].astype(np.uint8), flip, size, flags=cv2.INTER_NEAREST)
-        filled[i] = _blend(image, other, mask)
+        filled[i] = blend(image, other, mask, FEATHER)
         clear[i] = not (mirrored.astype(bool) & mask).any()
     return filled, clear
 
@@ -87,9 +86,9 @@ def transplant(donors: Images, masks: Masks, recipients: Images) -> tuple[Images
         size = (recipient.shape[1], recipient.shape[0])
         patch = cv2.warpAffine(donor, move, size, borderMode=cv2.BORDER_REPLICATE).astype(float)
         place = cv2.warpAffine(mask.astype(np.uint8), move, size, flags=cv2.INTER_NEAREST).astype(bool)
-        ring = _grow(place[None], 2 * MARGIN)[0] & ~place
+        ring = grow(place, 2 * MARGIN) & ~place
         gain = (recipient[ring].mean() + 1) / (patch[ring].mean() + 1) if ring.any() else 1.0
-        images[i] = _blend(recipient, patch * gain, place)
+        images[i] = blend(recipient, patch * gain, place, FEATHER)
         moved[i] = place
     return images, moved
 
@@ -116,14 +115,7 @@ def _box_to_box(start: tuple[int, int, int, int], end: tuple[int, int, int, int]
 
 
 def _grow(masks: Masks, share: float) -> Masks:
-    width = 2 * round(share * masks.shape[2]) + 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
     grown = np.empty_like(masks, dtype=bool)
     for i, mask in enumerate(masks):
-        grown[i] = cv2.dilate(mask.astype(np.uint8), disc)
+        grown[i] = grow(mask, share)
     return grown
-
-
-def _blend(under: npt.NDArray[Any], over: npt.NDArray[Any], mask: Masks) -> Images:
-    soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), FEATHER * mask.shape[1])
-    return np.clip(under * (1 - soft) + over * soft + 0.5, 0, 255).astype(np.uint8)

@@ -33,15 +33,3 @@ def move(image: np.ndarray, matrix: np.ndarray, interpolation: int) -> np.ndarra
     return cv2.warpAffine(
         image, matrix, size, flags=interpolation | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
     )
-
-
-def augment(images: np.ndarray, indices: np.ndarray, affine: Affine, seed: int, epoch: int) -> np.ndarray:
-    """Return the images, uint8 (N, size, size, 1), each moved by its own draw; what enters repeats the border.
-
-    `indices` (N,) are the images' places in the training split, not in the batch."""
-    moved = np.empty_like(images)
-    size = images.shape[1]
-    for place, (image, index) in enumerate(zip(images, indices, strict=True)):
-        matrix = affine.matrix(np.random.default_rng((seed, epoch, int(index))), size)
-        moved[place, :, :, 0] = move(image[:, :, 0], matrix, cv2.INTER_LINEAR)
-    return moved

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from core.files import UserError
+from core.images.retouching import blend, grow
 from core.network.batches import Examples
 
 BACKGROUND = 12  # grey level: darker is outside the head, or air in it
@@ -82,7 +83,7 @@ def remove(image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> np.
         ring = grow(grown, 0.04) & ~grown
         fine = image.astype(np.float32) - cv2.GaussianBlur(image, (0, 0), 1.5)
         filled += rng.normal(0, rng.uniform(0, 1) * fine[ring].std() if ring.any() else 0, image.shape)
-    return blend(image, filled, grown, rng)
+    return blend(image, filled, grown, drawn_feather(rng))
 
 
 def insert(
@@ -107,7 +108,7 @@ def insert(
     moved = cv2.warpAffine(mask.astype(np.uint8), move, (size, size), flags=cv2.INTER_NEAREST) > 0
     if not moved.any() or not in_head(recipient, place):
         return None
-    return blend(recipient, match_ring(patch, recipient, place), place, rng), moved
+    return blend(recipient, match_ring(patch, recipient, place), place, drawn_feather(rng)), moved
 
 
 def in_head(image: np.ndarray, place: np.ndarray) -> bool:
@@ -125,13 +126,6 @@ def match_ring(patch: np.ndarray, under: np.ndarray, place: np.ndarray) -> np.nd
     return (patch.astype(np.float32) - there.mean()) * gain + here.mean()
 
 
-def grow(mask: np.ndarray, share: float) -> np.ndarray:
-    """Return the mask grown by a share of the width."""
-    width = 2 * round(share * mask.shape[1]) + 1
-    return cv2.dilate(mask.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))) > 0
-
-
-def blend(under: np.ndarray, over: np.ndarray, place: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return `under` with `over` at the place, its edge softened by a drawn width."""
-    soft = cv2.GaussianBlur(place.astype(np.float32), (0, 0), rng.uniform(0.005, 0.02) * place.shape[1])
-    return np.clip(under * (1 - soft) + over * soft + 0.5, 0, 255).astype(np.uint8)
+def drawn_feather(rng: np.random.Generator) -> float:
+    """The softness of an edge differs from image to image, so that it is no clue."""
+    return rng.uniform(0.005, 0.02)
