@@ -36,6 +36,25 @@ LEVERS = {  # what switches each off
     },
 }
 PHANTOMS = {"augment.phantoms": 0.15}  # the lever that the study does without
+VARIANTS = {  # of all levers, their strengths changed
+    "all-milder-appearance": {
+        f"augment.appearance.{name}": strength
+        for name, strength in {
+            "invert": 0.04,
+            "gamma": 0.2,
+            "contrast": 0.15,
+            "brightness": 0.15,
+            "bias_field": 0.25,
+            "low_resolution": 1.5,
+            "blur": 0.004,
+            "sharpen": 0.5,
+            "rician_noise": 0.02,
+        }.items()
+    },
+    "all-fewer-counterfactuals": {
+        f"augment.counterfactual.{name}": rate for name, rate in {"remove": 0.1, "insert": 0.2, "sham": 0.1}.items()
+    },
+}
 SEEDS = (1, 2, 3)
 MEASURES = {  # name in the JSON -> heading
     "validation_accuracy": "val. accuracy",
@@ -61,7 +80,8 @@ def rows() -> dict[str, tuple[dict, tuple[int, ...]]]:
     table["all"] = {}, SEEDS
     for lever, switch in LEVERS.items():
         table[f"all-less-{lever}"] = switch, SEEDS[:1]
-    table["all-and-phantoms"] = PHANTOMS, SEEDS[:1]
+    for variant, changed in ({"all-and-phantoms": PHANTOMS} | VARIANTS).items():
+        table[variant] = changed, SEEDS[:1]
     return table
 
 
