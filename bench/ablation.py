@@ -54,6 +54,9 @@ VARIANTS = {  # of all levers, their strengths changed
     "all-fewer-counterfactuals": {
         f"augment.counterfactual.{name}": rate for name, rate in {"remove": 0.1, "insert": 0.2, "sham": 0.1}.items()
     },
+    "all-more-inserted": {
+        f"augment.counterfactual.{name}": rate for name, rate in {"remove": 0.1, "insert": 0.45, "sham": 0.15}.items()
+    },
 }
 SEEDS = (1, 2, 3)
 MEASURES = {  # name in the JSON -> heading
