@@ -21,17 +21,21 @@ import dataclasses
 import gzip
 import itertools
 import os
+import re
 import resource
 import sys
 import tempfile
+import threading
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import cv2
 import matplotlib
 import numpy as np
+import psutil
 from scipy.spatial import cKDTree
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "stages"))
@@ -222,18 +226,42 @@ def growth():
             hashes = np.array([f"{index:064x}" for index in range(count)])
             hashes[1::20] = hashes[0::20]
             used, began = processor_seconds(), time.perf_counter()
-            pairs = find_pairs(descriptors, thumbnails, hashes, hashes)
+            with peak_memory() as peak:
+                pairs = find_pairs(descriptors, thumbnails, hashes, hashes)
             seconds, used = time.perf_counter() - began, processor_seconds() - used
-        own, worker = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        peak = (own + os.cpu_count() * worker) / 2**20
         rows.append(
-            {"images": count, "seconds": seconds, "processor_seconds": used, "peak_gib": peak, "pairs": len(pairs)}
+            {"images": count, "seconds": seconds, "processor_seconds": used, "peak_gib": peak[0], "pairs": len(pairs)}
         )
         print(
-            f"{count:7} images: {seconds:6.1f} s ({used:6.1f} s of processor), at most {peak:.2f} GiB, "
-            f"{len(pairs)} pairs"
+            f"{count:7} images: {seconds:6.1f} s ({used:6.1f} s of processor), {peak[0]:.2f} GiB, {len(pairs)} pairs",
+            flush=True,
         )
     return {"rows": rows}
+
+
+@contextmanager
+def peak_memory():
+    """The largest sum, in GiB, of this process's and its workers' anonymous memory, looked at twice a second. Pages of
+    the thumbnails' file are not counted: the kernel takes them back when it needs them."""
+    peak, over = [0.0], threading.Event()
+
+    def watch():
+        process = psutil.Process()
+        while not over.wait(0.5):
+            anonymous = 0
+            for one in [process, *process.children(recursive=True)]:
+                with suppress(OSError):  # a worker that has just ended
+                    status = Path(f"/proc/{one.pid}/status").read_text()
+                    anonymous += sum(map(int, re.findall(r"RssAnon:\s+(\d+)", status)))  # a zombie has none
+            peak[0] = max(peak[0], anonymous / 2**20)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield peak
+    finally:
+        over.set()
+        watching.join()
 
 
 def processor_seconds():
