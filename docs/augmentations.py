@@ -1,0 +1,117 @@
+"""Draw docs/augmentations.png: a phantom as each change of studies/compact-robust shows it, at its largest strength.
+
+    python docs/augmentations.py
+
+Rows: what moves or takes lesions; what other scanners, patients and files do; everything together, eight draws. The
+strengths are those of the study's params.yaml; what the study leaves out is shown with a strength that can be seen.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stages"))
+
+from core.images.cropping import cut_out, head_of, to_network
+from core.images.imaging import cut, resize_mask
+from core.network.appearance import CHANGES, Appearance
+from core.network.augmentation import Affine, move
+from core.network.batches import Examples
+from core.network.counterfactual import Counterfactuals, Rates, insert, remove
+from core.network.policy import Policy
+from core.params import Params, load_params
+from core.sources.phantom import phantom
+
+ROOT = Path(__file__).resolve().parent.parent
+STUDY = ROOT / "studies/compact-robust/params.yaml"
+LEFT_OUT = {"ghosting": 0.3, "motion": 0.03}  # not in the study's mixture: a strength that can be seen
+COLUMNS = 8
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    params = load_params(STUDY)
+    heads = drawn(params)
+    shown = [*spatial(heads, params), *appearances(heads.images[0, :, :, 0], params)]
+    shown += [("blank", None)] * (-len(shown) % COLUMNS) + together(heads, params)
+    draw(shown)
+
+
+def drawn(params: Params) -> Examples:
+    """A glioma and a head without a lesion, cropped as the study crops them."""
+    classes, size = params.dataset.classes, params.model.image_size
+    labels = np.array([classes.index("glioma"), classes.index("notumor")])
+    images, masks = np.empty((2, size, size, 1), np.uint8), np.empty((2, size, size), bool)
+    for place, label in enumerate(labels):
+        made = phantom(classes[label], 0, 4)
+        head = head_of(made.image, params.crop)
+        images[place] = to_network(cut_out(made.image, head, params.crop)[None], size)[0]
+        masks[place] = resize_mask(cut(made.mask, head.box), size) > 0
+    return Examples(images, labels, masks, np.ones(2, bool))
+
+
+def spatial(heads: Examples, params: Params) -> list[tuple[str, np.ndarray | None]]:
+    """The head, the same moved, its lesion taken out, the other head, and that with the lesion put in."""
+    assert heads.masks is not None
+    sick, healthy = heads.images[..., 0]
+    its = params.augment
+    matrix = Affine(its.rotation, its.shift, its.zoom, its.flip).matrix(np.random.default_rng(2), len(sick))
+    put_in = insert(healthy, sick, heads.masks[0], np.random.default_rng(0))
+    return [
+        ("glioma", sick),
+        ("moved, mirrored", move(sick, matrix, cv2.INTER_LINEAR)),
+        ("lesion taken out:\nno tumour", remove(sick, heads.masks[0], np.random.default_rng(0))),
+        ("no tumour", healthy),
+        ("lesion put in:\nglioma", put_in[0] if put_in else None),
+    ]
+
+
+def appearances(image: np.ndarray, params: Params) -> list[tuple[str, np.ndarray | None]]:
+    """The head under each change of its look, with the strength in its own unit (see params.yaml)."""
+    largest = params.augment.appearance.model_dump() | LEFT_OUT
+    cells: list[tuple[str, np.ndarray | None]] = []
+    for name, change in CHANGES.items():
+        changed = change(np.asarray(image / 255, np.float32), largest[name], np.random.default_rng(1))
+        title = name.replace("_", " ") + ("" if name == "invert" else f" {largest[name]:g}")
+        cells.append((title, np.asarray(np.clip(changed, 0, 1) * 255, np.uint8)))
+    return cells
+
+
+def together(heads: Examples, params: Params) -> list[tuple[str, np.ndarray | None]]:
+    """What a training sees of the glioma in eight epochs: the whole policy, each draw with its label."""
+    its = params.augment
+    policy = Policy(
+        params.train.seed,
+        None,
+        0,
+        Counterfactuals(heads, Rates(**its.counterfactual.model_dump()), params.dataset.classes.index("notumor")),
+        Affine(its.rotation, its.shift, its.zoom, its.flip),
+        Appearance(**its.appearance.model_dump()),
+    )
+    cells: list[tuple[str, np.ndarray | None]] = []
+    for epoch in range(COLUMNS):
+        one = policy.draw(heads, np.array([0]), epoch)
+        cells.append((f"all, epoch {epoch + 1}:\n{params.dataset.classes[one.labels[0]]}", one.images[0, :, :, 0]))
+    return cells
+
+
+def draw(cells: list[tuple[str, np.ndarray | None]]) -> None:
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    rows = len(cells) // COLUMNS
+    figure, axes = plt.subplots(rows, COLUMNS, figsize=(1.5 * COLUMNS, 1.9 * rows), layout="constrained")
+    for axis, (title, image) in zip(axes.flat, cells, strict=True):
+        axis.axis("off")
+        if image is not None:
+            axis.imshow(image, cmap="gray", vmin=0, vmax=255)
+            axis.set_title(title, fontsize=8)
+    figure.savefig(ROOT / "docs/augmentations.png", dpi=90)
+
+
+if __name__ == "__main__":
+    main()
