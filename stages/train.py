@@ -6,7 +6,8 @@ Reads   data/split/{train,val}.csv, data/cropped, params `model`, `train`, `data
 Writes  models/<pipeline>.keras (the weights of the lowest validation loss; it takes raw grey images, 0 to 255),
         plots/history/<pipeline>.csv, dvclive/<pipeline> (live metrics).
 
-A state for resuming lies in .resume/; a killed or stopped run goes on from it by itself.
+A state for resuming lies in .resume/; a killed or stopped run goes on from it by itself. With KERAS_BACKEND=jax, all
+devices are used, and several processes train together where the environment says so: docs/several-machines.md.
 """
 
 import argparse
@@ -19,9 +20,13 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import core.network  # noqa: F401  (settings that must be made before Keras is loaded)
+
+# isort: split
 import keras
 import numpy as np
 from dvclive import Live
+from scmrepo.exceptions import SCMError
 
 from core.evaluation.calibration import fit_temperature
 from core.files import UserError, progress, remove, run, write_csv
@@ -32,6 +37,7 @@ from core.network.appearance import Appearance
 from core.network.augmentation import Affine
 from core.network.batches import Draw, Examples, predict_logits
 from core.network.counterfactual import Counterfactuals, Rates
+from core.network.distribution import from_first, is_first, leave, processes, spread, together
 from core.network.lesion import has_lesion_map
 from core.network.machine import out_of_memory, set_up
 from core.network.model import build, save
@@ -52,12 +58,16 @@ def main() -> None:
     parser.add_argument("pipeline", choices=["noaug", "aug"])
     pipeline = parser.parse_args().pipeline
     params = load_params()
-    with only_one(pipeline):
+    with only_one(pipeline), together():
         try:
             train(pipeline, params)
         except Stopped as stopped:
             print(f"train.py: {stopped}", file=sys.stderr)
             sys.exit(128 + stopped.number)
+        except SCMError as error:
+            raise UserError(
+                f"git: {error}; dvclive notes the commit that a training starts from: make a first one (git commit)"
+            ) from None
         except Exception as error:
             if not out_of_memory(error):
                 raise
@@ -68,22 +78,12 @@ def main() -> None:
 
 
 def train(pipeline: str, params: Params) -> None:
-    settings, classes = params.model, params.dataset.classes
+    classes = params.dataset.classes
     negative = None if params.dataset.negative is None else classes.index(params.dataset.negative)
     set_up(params.train.threads, params.train.deterministic, params.train.precision)
     recipe = recipe_of(params)
-    model = build(
-        settings.network,
-        settings.image_size,
-        len(classes),
-        settings.dropout,
-        settings.batch_norm_momentum,
-        settings.weights,
-        settings.weights_sha256,
-        recipe.seed,
-        settings.standardise,
-        negative,
-    )
+    spread(recipe.batch_size)
+    model = network(params, params.model.weights, negative)
     lesions = has_lesion_map(model)
     masks = lesions or any(vars(params.augment.counterfactual).values())
     training, validation = (load_split(name, params, masks) for name in ("train", "val"))
@@ -92,13 +92,27 @@ def train(pipeline: str, params: Params) -> None:
         raise UserError(f"train.batch_size = {recipe.batch_size}: the training split has {count} images; lower it")
     draw = drawing(pipeline, training, params, negative)
 
-    state_file = RESUME / f"{pipeline}-{key(pipeline, params, training, validation)}.npz"
+    digest = key(pipeline, params, training, validation)
+    if from_first(digest.encode()) != digest.encode():
+        raise UserError(
+            "train: process 0 has other parameters, data or code than this one; bring the same to each machine"
+        )
+    state_file = RESUME / f"{pipeline}-{digest}.npz"
+    fitted = partial(fit, model, draw, count, validation, recipe, state_file, negative=negative if lesions else None)
+    if not is_first():  # the first process writes the results
+        fitted(lambda row: None)
+        leave()
+        return
     if not state_file.exists() and (others := sorted(RESUME.glob(f"{pipeline}-*.npz"))):
         print(f"train: {others[0]} is the state of a run with other parameters, data or code; training starts anew")
     remove(Path("dvclive") / pipeline)
     with Live(f"dvclive/{pipeline}", save_dvc_exp=False, dvcyaml=None, monitor_system=False) as live:
-        told = partial(log, live)
-        outcome = fit(model, draw, count, validation, recipe, state_file, told, negative if lesions else None)
+        outcome = fitted(partial(log, live))
+    trained = model.get_weights()
+    if leave() or params.train.precision != "float32":  # how a model was trained does not bind who uses it
+        keras.config.set_dtype_policy("float32")
+        model = network(params, "none", negative)
+        model.set_weights(trained)
     logits = predict_logits(model, validation.images, recipe.batch_size)
     temperature = fit_temperature(validation.labels, logits)
     save(model, Path(f"models/{pipeline}.keras"), card(pipeline, temperature, params))
@@ -106,6 +120,22 @@ def train(pipeline: str, params: Params) -> None:
     for file in RESUME.glob(f"{pipeline}-*.npz"):
         file.unlink()
     print(f"{pipeline}: {len(outcome.history)} epochs, the best is epoch {outcome.best_epoch}")
+
+
+def network(params: Params, weights: str, negative: int | None) -> keras.Model:
+    settings = params.model
+    return build(
+        settings.network,
+        settings.image_size,
+        len(params.dataset.classes),
+        settings.dropout,
+        settings.batch_norm_momentum,
+        weights,
+        settings.weights_sha256,
+        params.train.seed,
+        settings.standardise,
+        negative,
+    )
 
 
 def load_split(name: str, params: Params, masks: bool) -> Examples:
@@ -189,9 +219,12 @@ def key(pipeline: str, params: Params, *splits: Examples) -> str:
 
 @contextmanager
 def only_one(pipeline: str) -> Iterator[None]:
-    """Hold this pipeline's lock: a killed `dvc` leaves its training running, and two must not write one model."""
+    """Hold this pipeline's lock: a killed `dvc` leaves its training running, and two must not write one model.
+
+    Each of the processes that train together has a lock of its own."""
     RESUME.mkdir(exist_ok=True)
-    with (RESUME / f"{pipeline}.lock").open("a+") as lock:
+    which = pipeline if is_first() else f"{pipeline}-{processes()[1]}"
+    with (RESUME / f"{which}.lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

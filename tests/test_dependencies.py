@@ -61,3 +61,20 @@ def test_imports_have_no_circle() -> None:
             found = module_file(name) if name.startswith("core") else None
             if found and found != file and found.name != "__init__.py":
                 assert str(file.relative_to(ROOT)) not in code_of(found), f"{file} and {found} import each other"
+
+
+SETTINGS = {"core.network", "core.explanation"}  # importing any room of these makes Keras's settings first
+
+
+@pytest.mark.parametrize("file", [*(ROOT / "stages").rglob("*.py"), *ROOT.glob("*.py")], ids=lambda file: file.name)
+def test_no_room_loads_keras_before_its_settings_are_made(file: Path) -> None:
+    """TensorFlow reads once, when it is loaded, whether oneDNN is on; core/network/__init__.py says so."""
+    if file.parent.name in ("network", "explanation"):
+        return
+    for node in ast.parse(file.read_text()).body:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) or names:
+            names.append(getattr(node, "module", "") or "")
+        if any(name.startswith(settings) for name in names for settings in SETTINGS):
+            return
+        assert not {"keras", "tensorflow"} & {name.split(".")[0] for name in names}, f"{file}, line {node.lineno}"

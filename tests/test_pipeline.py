@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,21 @@ def test_a_changed_parameter_touches_what_it_must(study: Path, values: dict, sta
     finally:
         (study / "params.yaml").write_text(before)
     assert changed_stages(study) == set()
+
+
+def test_a_model_is_float32_however_it_was_trained(study: Path, tmp_path: Path) -> None:
+    for part in ("stages", "data/split", "data/cropped"):
+        shutil.copytree(study / part, tmp_path / part)
+    shutil.copy(study / "params.yaml", tmp_path)
+    change(tmp_path, {"train": {"precision": "mixed_bfloat16"}})
+    call(tmp_path, "git", "init", "-q")
+    told = call(tmp_path, "python", "stages/train.py", "noaug", fails=True)
+    assert "make a first one" in told
+    assert "Traceback" not in told
+    call(tmp_path, "git", "commit", "-q", "--allow-empty", "-m", "first")
+    call(tmp_path, "python", "stages/train.py", "noaug")
+    with zipfile.ZipFile(tmp_path / "models/noaug.keras") as file:
+        assert b"bfloat16" not in file.read("config.json")
 
 
 def test_pipelines_compare_as_experiments_without_training(study: Path) -> None:

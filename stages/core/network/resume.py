@@ -1,5 +1,6 @@
 """The saved state of a training: all that a run needs to go on after any step and to end in the same bits."""
 
+import io
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from core.files import replacing
+from core.network.distribution import from_first, is_first, processes
 
 Row = dict[str, float]
 
@@ -53,10 +55,12 @@ def _variables(trainee: keras.Model) -> list[Any]:
 
 
 def save(file: Path, trainee: keras.Model, state: State) -> bool:
-    """Write the state, whole or not at all, and say whether that was possible.
+    """Write the state, whole or not at all, and say whether that was possible; of several processes, the first does.
 
     Where it was not (a full disk), one line tells so and the state before stays: hours of training in memory are worth
     more than the right to stop them."""
+    if not is_first():
+        return True
     facts = {"history": state.history, "step": state.step}
     try:
         with replacing(file) as temporary, temporary.open("wb") as target:
@@ -83,11 +87,16 @@ def _parts(trainee: keras.Model, state: State) -> Iterator[tuple[str, list[Any]]
 def restore(file: Path, trainee: keras.Model, rules: list[keras.callbacks.Callback]) -> State:
     """Return the saved state and put model, optimiser and rules into it; a new state where none is saved.
 
-    A damaged file is left aside under another name, and one line tells so."""
-    if not file.exists():
+    A damaged file is left aside under another name, and one line tells so. Several processes get the first one's."""
+    source: Any = file
+    found = file.exists()
+    if processes()[0] > 1:
+        data = from_first(file.read_bytes() if is_first() and found else b"")
+        source, found = io.BytesIO(data), bool(data)
+    if not found:
         return State()
     try:
-        with zipfile.ZipFile(file) as archive:
+        with zipfile.ZipFile(source) as archive:
             facts = json.loads(archive.read("facts.json"))
             values, best, sums = (_read(archive, name) for name in ("variable", "best", "sum"))
         state = State(facts["history"], best, facts["step"], sums)
@@ -95,7 +104,8 @@ def restore(file: Path, trainee: keras.Model, rules: list[keras.callbacks.Callba
             raise ValueError("it lacks variables")
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         tqdm.write(f"{file}: the saved state is damaged ({error}); left aside, training starts anew")
-        file.replace(file.with_suffix(".damaged"))
+        if is_first():
+            file.replace(file.with_suffix(".damaged"))
         return State()
     for epoch, row in enumerate(state.history):
         for rule in rules:
@@ -118,15 +128,21 @@ def _read(archive: zipfile.ZipFile, name: str) -> list[np.ndarray]:
 def stop_signals() -> Iterator[list[signal.Signals]]:
     """Collect SIGTERM and SIGINT in the list, so that a step can end and be saved; a second SIGINT interrupts at once.
 
-    A signal that the process was told to ignore stays ignored."""
+    A signal that the process was told to ignore stays ignored. Several processes must stop after the same step: JAX
+    waits for SIGTERM and lets them agree on it (`stop_together`), and SIGINT counts as that."""
     asked: list[signal.Signals] = []
 
     def note(number: int, _: object) -> None:
         if asked and number == signal.SIGINT:
             raise KeyboardInterrupt
-        asked.append(signal.Signals(number))
+        if several:
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            asked.append(signal.Signals(number))
 
-    numbers = [n for n in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(n) is not signal.SIG_IGN]
+    several = processes()[0] > 1
+    noted = (signal.SIGINT,) if several else (signal.SIGTERM, signal.SIGINT)
+    numbers = [n for n in noted if signal.getsignal(n) is not signal.SIG_IGN]
     before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield asked

@@ -16,6 +16,7 @@ import numpy as np
 
 from core.files import UserError
 from core.network.batches import Batches, Draw, Examples, epoch_order, in_order
+from core.network.distribution import own, parts, stop_together
 from core.network.objective import Recipe, compile_for_training, rules_of
 from core.network.progress import Bar
 from core.network.resume import Row, State, assign, restore, save, stop_signals, values_of
@@ -61,27 +62,25 @@ def fit(
     classes, steps = model.output.shape[-1], -(-count // recipe.batch_size)
     trainee = compile_for_training(model, recipe, steps, negative)
     rules = rules_of(trainee, recipe)
-    held_out = in_order(validation, classes, recipe.batch_size, negative)
     state = restore(state_file, trainee, rules)
     for row in state.history:
         on_epoch(row)
     with stop_signals() as asked, Bar(steps * recipe.epochs, steps * len(state.history) + state.step) as bar:
         between = Between(trainee, state, state_file, recipe.checkpoint_minutes, asked, bar)
         if state.step:
-            between.make_sums(held_out)
+            between.make_sums(in_order(validation, classes, 1, negative))
         for epoch in range(len(state.history), recipe.epochs):
             if trainee.stop_training:
                 break
             order = epoch_order(recipe.seed, epoch, count)[state.step * recipe.batch_size :]
-            if len(order):  # none are left where a signal came in the epoch's validation
-                batches = Batches(draw, classes, order, recipe.batch_size, epoch, negative)
+            for part in parts(order, recipe.batch_size) if len(order) else ():  # none: a signal came in the validation
+                batches = Batches(own(draw), classes, part, recipe.batch_size, epoch, negative)
                 trainee.fit(batches, shuffle=False, verbose=0, callbacks=between)
                 between.check()
+                state.sums = values_of(trainee.metrics_variables)
             row = {"epoch": epoch + 1, "learning_rate": float(trainee.optimizer.learning_rate)}
             row |= named(trainee.get_metrics_result())
-            state.sums = values_of(trainee.metrics_variables)
-            judged = trainee.evaluate(held_out, verbose=0, callbacks=between, return_dict=True)
-            row |= {f"val_{name}": value for name, value in named(judged).items()}
+            row |= judged(trainee, validation, recipe, negative, between)
             if not np.isfinite(row["val_loss"]):
                 raise UserError(not_finite(f"validation loss is {row['val_loss']} after epoch {epoch + 1}"))
             if row["val_loss"] < min((earlier["val_loss"] for earlier in state.history), default=np.inf):
@@ -95,6 +94,16 @@ def fit(
             on_epoch(row)
     assign(trainee.weights, state.best_weights)
     return Outcome(state.best_epoch, state.history)
+
+
+def judged(trainee: keras.Model, examples: Examples, recipe: Recipe, negative: int | None, between: "Between") -> Row:
+    """Return the metrics of validation, over all examples; each is a mean over images."""
+    classes, rows, sizes = trainee.outputs[0].shape[-1], [], []
+    for part in parts(np.arange(len(examples.labels)), recipe.batch_size):
+        batches = Batches(own(lambda indices, _: examples[indices]), classes, part, recipe.batch_size, 0, negative)
+        rows.append(named(trainee.evaluate(batches, verbose=0, callbacks=between, return_dict=True)))
+        sizes.append(len(part))
+    return {f"val_{name}": float(np.average([row[name] for row in rows], weights=sizes)) for name in rows[0]}
 
 
 def named(metrics: dict[str, Any]) -> Row:
@@ -119,6 +128,7 @@ class Between(keras.callbacks.CallbackList):
         self.trainee, self.state, self.file, self.asked, self.bar = trainee, state, file, asked, bar
         self.seconds, self.saved_at = minutes * 60, time.monotonic()
         self.losses: list[Any] = []
+        self.calls = 0
 
     def make_sums(self, batches: Batches) -> None:
         """Give the metrics the sums of the saved state; Keras makes their variables with the first batch they see."""
@@ -137,16 +147,20 @@ class Between(keras.callbacks.CallbackList):
         self.losses.append(logs["loss"])
         if len(self.losses) >= STEPS_BETWEEN_CHECKS:
             self.check()
-        if self.asked or self.is_due():
+        if self.is_to_stop() or self.is_due():
             self.check()
             self.synchronise()
             self.state.sums = values_of(self.trainee.metrics_variables)
             self.save()
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self.asked or self.is_due():
+        if self.is_to_stop() or self.is_due():
             self.synchronise()
             self.save()
+
+    def is_to_stop(self) -> bool:
+        self.calls += 1
+        return stop_together(self.asked, self.calls)
 
     def is_due(self) -> bool:
         return time.monotonic() - self.saved_at >= self.seconds

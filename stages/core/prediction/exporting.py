@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import core.network  # noqa: F401  (settings that must be made before Keras is loaded)
+
+# isort: split
 import keras
 import numpy as np
 import onnx
