@@ -7,7 +7,8 @@
 The network of studies/compact-robust at 96 pixels, 14 epochs, one thread: a tenth of the study's cost, so that all rows
 fit into an hour or two on 2 cores. Rows can be compared with each other, not with the study. `table` reads each
 experiment's model from DVC's cache and asks it about the study's grouped validation and test splits and the external
-tumours; it writes studies/compact-robust/ablation.{json,md,png}. Both commands take the names of rows (default: all).
+tumours; it writes studies/compact-robust/ablation.{json,md,png}. Both commands take the names of rows (default: all);
+rows that `table` does not measure keep their place.
 """
 
 import argparse
@@ -25,6 +26,12 @@ sys.path.insert(0, str(ROOT / "stages"))
 STUDY = "studies/compact-robust"
 
 COST = {"model.image_size": 96, "train.epochs": 14, "train.threads": 1, "train.warmup_epochs": 1}
+MIXTURE = {  # the study's as it was when the rows were chosen; its own mixture was then chosen by them
+    "augment.phantoms": 0,
+    "augment.counterfactual.remove": 0.2,
+    "augment.counterfactual.insert": 0.3,
+    "augment.counterfactual.sham": 0.15,
+}
 LEVERS = {  # what switches each off
     "standardise": {"model.standardise": "false"},
     "lesion_map": {"train.lesion_map": 0},
@@ -35,7 +42,7 @@ LEVERS = {  # what switches each off
         "augment.appearance.low_resolution": 1,
     },
 }
-PHANTOMS = {"augment.phantoms": 0.15}  # the lever that the study does without
+PHANTOMS = {"augment.phantoms": 0.15}
 VARIANTS = {  # of all levers, their strengths changed
     "all-milder-appearance": {
         f"augment.appearance.{name}": strength
@@ -73,7 +80,7 @@ MEASURES = {  # name in the JSON -> heading
 
 
 def rows() -> dict[str, tuple[dict, tuple[int, ...]]]:
-    """Each row's name, its overrides beside COST, and its seeds: three where the rest is compared with it."""
+    """Each row's name, its overrides beside COST and MIXTURE, and its seeds: more for what others are compared with."""
     off = {name: value for switch in LEVERS.values() for name, value in switch.items()}
     table: dict[str, tuple[dict, tuple[int, ...]]] = {"none": (off, SEEDS)}
     for lever, switch in LEVERS.items():
@@ -91,27 +98,28 @@ def rows() -> dict[str, tuple[dict, tuple[int, ...]]]:
 def queue(chosen: list[str]) -> None:
     for row, (overrides, seeds) in rows().items():
         for seed in seeds if row in chosen else ():
-            settings = COST | overrides | {"train.seed": seed}
+            settings = COST | MIXTURE | overrides | {"train.seed": seed}
             words = [word for name, value in settings.items() for word in ("-S", f"{STUDY}/params.yaml:{name}={value}")]
             command = ["dvc", "exp", "run", "--queue", "--name", f"{row}-{seed}", *words, f"{STUDY}/dvc.yaml:train_aug"]
             subprocess.run(command, check=True)
 
 
 def table(chosen: list[str]) -> None:
-    from core.files import write_json
+    from core.files import read_json, write_json
 
-    data = load()
-    found = {}
+    data, file = load(), ROOT / STUDY / "ablation.json"
+    known = read_json(file)["rows"] if file.exists() else {}
     for row, (_, seeds) in rows().items():
         measured = [measure(f"{row}-{seed}", data) for seed in seeds if row in chosen]
         measured = [values for values in measured if values]
         if measured:
-            found[row] = {name: [values[name] for values in measured] for name in MEASURES}
-            print(line(row, found[row]), flush=True)
+            known[row] = {name: [values[name] for values in measured] for name in MEASURES}
+            print(line(row, known[row]), flush=True)
+    found = {row: known[row] for row in rows() if row in known}
     if not found:
         sys.exit("ablation: no experiment of any row is finished; see `dvc queue status`")
     counts = {name: len(labels) for name, (_, labels) in data["splits"].items()}
-    write_json(ROOT / STUDY / "ablation.json", {"cost": COST, "images": counts, "rows": found})
+    write_json(file, {"cost": COST, "mixture": MIXTURE, "images": counts, "rows": found})
     heading = f"| {' | '.join(['levers', 'seeds', *MEASURES.values()])} |\n|{' --- |' * (len(MEASURES) + 2)}\n"
     (ROOT / STUDY / "ablation.md").write_text(heading + "".join(f"{line(row, of)}\n" for row, of in found.items()))
     draw(found)

@@ -31,7 +31,7 @@ def changed(overrides: dict, folder: Path) -> Path:
 @pytest.mark.parametrize("row", ablation.rows())
 def test_each_row_is_a_valid_set_of_parameters(row: str, tmp_path: Path) -> None:
     overrides, seeds = ablation.rows()[row]
-    params = load_params(changed(ablation.COST | overrides | {"train.seed": seeds[0]}, tmp_path))
+    params = load_params(changed(ablation.COST | ablation.MIXTURE | overrides | {"train.seed": seeds[0]}, tmp_path))
     assert params.model.image_size == 96
 
 
