@@ -16,32 +16,26 @@ threshold. The defaults of `duplicates.Thresholds` were chosen on them.
 """
 
 import argparse
-import csv
 import dataclasses
-import gzip
-import itertools
-import os
-import re
-import resource
 import sys
-import tempfile
-import threading
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import cv2
 import matplotlib
 import numpy as np
-import psutil
-from scipy.spatial import cKDTree
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "stages"))
 
+from audits.cost import processor_seconds
+from audits.growth import growth
+from audits.outlines import same_by_outline
+from rows.images import archive
+
 from core.files import read_json, write_json
-from core.images.descriptors import ORIENTATIONS, THUMBNAIL, describe, descriptor, turned
+from core.images.descriptors import ORIENTATIONS, describe
 from core.images.duplicates import Thresholds, compare, find_pairs, group, verify
 from core.images.planting import STRENGTHS, plant
 from core.sources.phantom import CLASSES, phantom
@@ -50,17 +44,13 @@ HERE = Path(__file__).parent
 COPIES = 200  # of each kind, strength and pose
 PHANTOMS = 400
 CURVE = np.round(np.arange(0.60, 0.991, 0.01), 2)
-SYMMETRIES = [  # of a square
-    np.diag(signs) @ swap for signs in itertools.product((1, -1), repeat=2) for swap in (np.eye(2), np.eye(2)[::-1])
-]
 
 
 def real_images():
     """Grey images by path in the archive; empty where there is none."""
-    archive = Path(os.environ.get("BRAIN_MRI_DATA", "")) / "brain-tumor-mri-v1.zip"
-    if not os.environ.get("BRAIN_MRI_DATA") or not archive.is_file():
+    if (real := archive()) is None:
         return {}
-    with zipfile.ZipFile(archive) as opened:
+    with zipfile.ZipFile(real) as opened:
         names = sorted(name for name in opened.namelist() if name.endswith(".jpg"))
         data = [opened.read(name) for name in names]
     with ThreadPoolExecutor() as pool:
@@ -184,114 +174,6 @@ def real():
         "highest_refuted": float(refuted.max()),
         "wrong_per_thousand": [1000 * float(np.sum(refuted >= limit)) / outlined.sum() for limit in CURVE],
     }
-
-
-def same_by_outline(shapes):
-    """Pairs (first < second) of images whose tumour outlines are one up to symmetry and scale; who has an outline."""
-    place = {path: index for index, path in enumerate(shapes)}
-    outlines = {}
-    with gzip.open(HERE.parent / "data" / "outlines" / "brain-tumor-mri-v1.csv.gz", "rt") as file:
-        for row in csv.DictReader(file):
-            height, width = shapes[row["path"]]
-            points = np.array([[float(v) for v in pair.split(",")] for pair in row["polygon"].split()])
-            outlines[place[row["path"]]] = (points + 0.5) / (width, height) - 0.5
-    owners = np.array(sorted(outlines))
-    centres = np.stack([outlines[i].mean(axis=0) for i in owners])
-    same = set()
-    for symmetry in SYMMETRIES:
-        turned_centres = cKDTree(centres @ symmetry)
-        for one, near in enumerate(cKDTree(centres).query_ball_tree(turned_centres, 0.01)):
-            for other in near:
-                if (
-                    owners[other] > owners[one]
-                    and _apart(outlines[owners[one]], outlines[owners[other]] @ symmetry) < 0.002
-                ):
-                    same.add((owners[one], owners[other]))
-    outlined = np.zeros(len(shapes), bool)
-    outlined[owners] = True
-    return same, outlined
-
-
-def _apart(one, other):
-    """Hausdorff distance of two sets of corners, as a share of the frame."""
-    distance = np.linalg.norm(one[:, None] - other[None], axis=2)
-    return max(distance.min(axis=0).max(), distance.min(axis=1).max())
-
-
-def growth():
-    rows = []
-    for count in (10_000, 30_000, 100_000):
-        with tempfile.TemporaryDirectory() as folder:
-            descriptors, thumbnails = synthetic(count, Path(folder))
-            hashes = np.array([f"{index:064x}" for index in range(count)])
-            hashes[1::20] = hashes[0::20]
-            used, began = processor_seconds(), time.perf_counter()
-            with peak_memory() as peak:
-                pairs = find_pairs(descriptors, thumbnails, hashes, hashes)
-            seconds, used = time.perf_counter() - began, processor_seconds() - used
-        rows.append(
-            {"images": count, "seconds": seconds, "processor_seconds": used, "peak_gib": peak[0], "pairs": len(pairs)}
-        )
-        print(
-            f"{count:7} images: {seconds:6.1f} s ({used:6.1f} s of processor), {peak[0]:.2f} GiB, {len(pairs)} pairs",
-            flush=True,
-        )
-    return {"rows": rows}
-
-
-@contextmanager
-def peak_memory():
-    """The largest sum, in GiB, of this process's and its workers' anonymous memory, looked at twice a second. Pages of
-    the thumbnails' file are not counted: the kernel takes them back when it needs them."""
-    peak, over = [0.0], threading.Event()
-
-    def watch():
-        process = psutil.Process()
-        while not over.wait(0.5):
-            anonymous = 0
-            for one in [process, *process.children(recursive=True)]:
-                with suppress(OSError):  # a worker that has just ended
-                    status = Path(f"/proc/{one.pid}/status").read_text()
-                    anonymous += sum(map(int, re.findall(r"RssAnon:\s+(\d+)", status)))  # a zombie has none
-            peak[0] = max(peak[0], anonymous / 2**20)
-
-    watching = threading.Thread(target=watch)
-    watching.start()
-    try:
-        yield peak
-    finally:
-        over.set()
-        watching.join()
-
-
-def processor_seconds():
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
-
-
-def synthetic(count, folder):
-    """Descriptors and thumbnails (a memory map, as `split` reads them) of heads in patients of twenty slices."""
-    thumbnails = np.lib.format.open_memmap(folder / "thumbnails.npy", "w+", np.uint8, (count, THUMBNAIL, THUMBNAIL))
-    y, x = np.mgrid[-1 : 1 : THUMBNAIL * 1j, -1 : 1 : THUMBNAIL * 1j]
-    head = np.clip(3 - 3 * np.hypot(x, y), 0, 1).astype(np.float32)
-    descriptors = np.empty((count, len(descriptor(np.zeros((THUMBNAIL, THUMBNAIL), np.uint8)))), np.float32)
-    rng = np.random.default_rng(0)
-    for index in range(count):
-        if index % 20 == 0:
-            shape = _field(rng, 12)
-        if index % 10 == 9:
-            image = turned(thumbnails[index - 1], ORIENTATIONS[rng.integers(8)])
-        else:
-            image = head * (120 + 50 * shape + 20 * _field(rng, 12) + 25 * _field(rng, 64))
-        thumbnails[index] = np.clip(image, 0, 255)
-        descriptors[index] = descriptor(thumbnails[index])
-    thumbnails.flush()
-    return descriptors, np.load(folder / "thumbnails.npy", mmap_mode="r")
-
-
-def _field(rng, cells):
-    noise = rng.standard_normal((cells, cells), np.float32)
-    return cv2.resize(noise, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_CUBIC)
 
 
 def draw(results):

@@ -1,0 +1,1 @@
+"""What bench/audit.py measures with."""
