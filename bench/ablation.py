@@ -133,10 +133,12 @@ def load() -> dict:
     os.chdir(ROOT / STUDY)
     params, size = load_params(), COST["model.image_size"]
     samples = {name: read_samples(f"data/split/{name}.csv") for name in ("val", "test", "external")}
-    own = {name: (load_images(samples[name], size), labels_of(samples[name], params.dataset.classes)) for name in
-           ("val", "test")}  # fmt: skip
+
+    def split(name: str) -> tuple[np.ndarray, np.ndarray]:
+        return load_images(samples[name], size), labels_of(samples[name], params.dataset.classes)
+
     return {
-        "splits": own,
+        "splits": {name: split(name) for name in ("val", "test")},
         "masks": load_masks(samples["test"], size),
         "external": load_images(samples["external"], size, EXTERNAL),
         "sources": np.array([sample.source for sample in samples["external"]]),

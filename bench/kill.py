@@ -19,11 +19,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-import yaml
+from tiny import clone
 
-ROOT = Path(__file__).resolve().parent.parent
 SEED = 20261123
-RESULTS = ("dvc.lock", "metrics/", "plots/", "dvclive/", "studies/")
 TINY = {
     "dataset": {"training_per_class": 10, "testing_per_class": 4},
     "model": {"image_size": 32},
@@ -35,25 +33,6 @@ TINY = {
     "plots": {"dpi": 40},
 }
 PROGRAMS = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-
-
-def clone(folder: Path) -> Path:
-    """Copy the project into the folder, with a tiny default study and without results."""
-    names = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.split("\0")
-    for name in names:
-        if name and (ROOT / name).is_file() and not name.startswith(RESULTS):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    file = folder / "params.yaml"
-    params = yaml.safe_load(file.read_text())
-    for section, values in TINY.items():
-        params[section].update(values)
-    file.write_text(yaml.safe_dump(params))
-    for words in ("init -q", "add -A", "-c user.name=bench -c user.email=bench@localhost commit -q -m tiny"):
-        subprocess.run(["git", *words.split()], cwd=folder, check=True)  # dvclive asks for a commit
-    return folder
 
 
 def repro(folder: Path, seconds: float | None = None) -> tuple[int, str]:
@@ -80,7 +59,7 @@ def repro(folder: Path, seconds: float | None = None) -> tuple[int, str]:
 def main() -> None:
     moments = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     with tempfile.TemporaryDirectory() as temporary:
-        undisturbed = clone(Path(temporary) / "undisturbed")
+        undisturbed = clone(Path(temporary) / "undisturbed", TINY)
         begin = time.monotonic()
         code, stage = repro(undisturbed)
         if code:
@@ -90,7 +69,7 @@ def main() -> None:
         expected = (undisturbed / "dvc.lock").read_bytes()
         same = 0
         for place, moment in enumerate(np.random.default_rng(SEED).uniform(0, length, moments), start=1):
-            folder = clone(Path(temporary) / f"killed{place}")
+            folder = clone(Path(temporary) / f"killed{place}", TINY)
             killed, stage = repro(folder, moment)
             code, _ = repro(folder)
             equal = code == 0 and (folder / "dvc.lock").read_bytes() == expected

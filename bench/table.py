@@ -13,6 +13,7 @@ input         images/s of the input pipeline alone, against what the step needs
 memory        the peak of a training on 7,023 images, against model and batch
 momentum      epochs until validation means something, by the momentum of batch normalisation
 growth        seconds and memory of crop, split and evaluate on 1, 4 and 16 times the data
+processes     images/s of two processes that share every batch, against one (needs requirements-jax.txt)
 
 Each way runs in a process of its own, is warm before the clock runs, and takes turns with the others; medians count and
 [lowest, highest] stand beside them. Prints a Markdown table and writes bench/table.json (with --quick: nothing, unless
@@ -29,7 +30,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stages"))
 
-from rows import augmentation, crop, growth, machine, memory, momentum, pipeline, step
+from rows import augmentation, crop, growth, machine, memory, momentum, pipeline, processes, step
 from rows.lines import Line, Settings
 from rows.running import Failed
 
@@ -44,6 +45,7 @@ ROWS: dict[str, Callable[[Settings], list[Line]]] = {
     "memory": memory.measure,
     "momentum": momentum.measure,
     "growth": growth.measure,
+    "processes": processes.measure,
 }
 HEADER = ["row", "what", "ours", "peer", "the peer's", "ratio", "bar"]
 

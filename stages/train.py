@@ -156,7 +156,7 @@ def drawing(pipeline: str, training: Examples, params: Params, negative: int | N
     appearance = Appearance(**settings.appearance.model_dump())
     policy = Policy(
         params.train.seed,
-        phantoms(params) if settings.phantoms else None,
+        phantoms(params, params.train.seed, PHANTOMS) if settings.phantoms else None,
         settings.phantoms,
         Counterfactuals(training, rates, negative) if any(vars(rates).values()) and negative is not None else None,
         Affine(settings.rotation, settings.shift, settings.zoom, settings.flip),
@@ -165,17 +165,18 @@ def drawing(pipeline: str, training: Examples, params: Params, negative: int | N
     return partial(policy.draw, training)
 
 
-def phantoms(params: Params) -> Examples:
-    """Draw phantoms of the study's classes and crop them as its images; UserError for a class that none is drawn of."""
+def phantoms(params: Params, seed: int, count: int) -> Examples:
+    """Draw phantoms of the study's classes, one after the other, and crop them as its images; UserError for a class
+    that none is drawn of."""
     classes, size = params.dataset.classes, params.model.image_size
-    images, masks = np.empty((PHANTOMS, size, size, 1), np.uint8), np.empty((PHANTOMS, size, size), bool)
-    labels = np.arange(PHANTOMS) % len(classes)
-    for place in progress(range(PHANTOMS), "phantoms"):
-        drawn = phantom(classes[labels[place]], params.train.seed, place)
+    images, masks = np.empty((count, size, size, 1), np.uint8), np.empty((count, size, size), bool)
+    labels = np.arange(count) % len(classes)
+    for place in progress(range(count), "phantoms"):
+        drawn = phantom(classes[labels[place]], seed, place)
         head = head_of(drawn.image, params.crop)
         images[place] = to_network(cut_out(drawn.image, head, params.crop)[None], size)[0]
         masks[place] = resize_mask(cut(drawn.mask, head.box), size) > 0
-    return Examples(images, labels, masks, np.ones(PHANTOMS, bool))
+    return Examples(images, labels, masks, np.ones(count, bool))
 
 
 def recipe_of(params: Params) -> Recipe:

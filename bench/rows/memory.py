@@ -30,7 +30,6 @@ def measure(settings: Settings) -> list[Line]:
     assert isinstance(many, Measured) and isinstance(one, Measured)
     ours, least, theirs = peak(many), peak(one), peak(found[step.KERAS])
     assert isinstance(ours, Figure) and isinstance(least, Figure)
-    data = many.runs[0]["result"]["data_mib"]
     about = many.runs[0]["result"]
     what = f"peak memory, {count} images of {case.size} px, {case.steps} steps, {case.network}"
     first = Line(what, "MiB", ours, ONE_BATCH, least, ours.median / least.median, f"<= {ALLOWED}x", more=about)

@@ -95,10 +95,14 @@ class Process:
 
     def ask(self, question: str) -> dict[str, Any]:
         """Ask and wait for the answer."""
+        self.tell(question)
+        return self.answer()
+
+    def tell(self, question: str) -> None:
+        """Ask without waiting; `answer` waits."""
         assert self.process.stdin
         with suppress(BrokenPipeError):  # the answer says why
             print(question, file=self.process.stdin, flush=True)
-        return self.answer()
 
     def answer(self) -> dict[str, Any]:
         """Wait for the next answer; the first tells that the process is ready."""

@@ -15,17 +15,14 @@ import keras
 import numpy as np
 
 import train
-from core.images.cropping import cut_out, head_of, to_network
-from core.images.imaging import cut, resize_mask
 from core.network.batches import Batches, Examples
+from core.network.distribution import spread
 from core.network.machine import set_up
-from core.network.model import build
 from core.network.objective import compile_for_training
 from core.network.progress import Bar
 from core.network.resume import State
 from core.network.training import Between
 from core.params import Params, load_params
-from core.sources.phantom import phantom
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADS = 16  # phantoms take a quarter of a second each, so few are drawn and come again
@@ -43,12 +40,12 @@ def parser(about: str | None) -> ArgumentParser:
     return found
 
 
-def params_of(options: Namespace) -> Params:
-    """Return the study's parameters, with this network, size, batch and precision."""
+def params_of(options: Namespace, threads: int | None = None) -> Params:
+    """Return the study's parameters, with this network, size, batch and precision; threads: all cores unless told."""
     folder = ROOT if options.study == "." else ROOT / "studies" / options.study
     params = load_params(folder / "params.yaml")
     network = {"network": options.network, "image_size": options.size, "weights": "none"}
-    training = {"batch_size": options.batch, "precision": options.precision, "threads": os.cpu_count()}
+    training = {"batch_size": options.batch, "precision": options.precision, "threads": threads or os.cpu_count()}
     changed = {"model": params.model.model_copy(update=network), "train": params.train.model_copy(update=training)}
     return params.model_copy(update=changed)
 
@@ -61,23 +58,14 @@ def negative_of(params: Params) -> int:
 def model_of(params: Params) -> keras.Model:
     """Return the untrained network, after setting up the backend."""
     set_up(params.train.threads, params.train.deterministic, params.train.precision)
-    its = params.model
-    count, negative = len(params.dataset.classes), negative_of(params)
-    fixed = ("none", None, params.train.seed, its.standardise, negative)
-    return build(its.network, its.image_size, count, its.dropout, its.batch_norm_momentum, *fixed)
+    spread(params.train.batch_size)
+    return train.network(params, "none", negative_of(params))
 
 
 def examples_of(params: Params, count: int, drawn: int = HEADS) -> Examples:
-    """Return phantoms of all classes in turn, cropped and with their lesions' masks."""
-    classes, size, few = params.dataset.classes, params.model.image_size, min(count, drawn)
-    images, masks = np.empty((few, size, size, 1), np.uint8), np.empty((few, size, size), bool)
-    for place in range(few):
-        made = phantom(classes[place % len(classes)], 0, place)
-        head = head_of(made.image, params.crop)
-        images[place] = to_network(cut_out(made.image, head, params.crop)[None], size)[0]
-        masks[place] = resize_mask(cut(made.mask, head.box), size) > 0
-    labels = np.arange(few) % len(classes)
-    return Examples(images, labels, masks, np.ones(few, bool))[np.arange(count) % few]
+    """Return phantoms of all classes in turn, cropped and with their lesions' masks; no more are drawn than `drawn`."""
+    few = train.phantoms(params, 0, min(count, drawn))
+    return few[np.arange(count) % len(few.labels)]
 
 
 class Engine:
