@@ -19,13 +19,17 @@ def module_file(name: str) -> Path | None:
     return path / "__init__.py" if (path / "__init__.py").is_file() else None
 
 
+def names_in(statement: ast.AST) -> set[str]:
+    """Return what an import names, `from a import b` as a and a.b; nothing for another statement."""
+    if isinstance(statement, ast.Import):
+        return {alias.name for alias in statement.names}
+    if isinstance(statement, ast.ImportFrom):
+        return {str(statement.module)} | {f"{statement.module}.{alias.name}" for alias in statement.names}
+    return set()
+
+
 def imported(file: Path) -> set[str]:
-    names = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    names = set().union(*map(names_in, ast.walk(ast.parse(file.read_text()))))
     # Importing core.network.model runs core/network/__init__.py too.
     return {".".join(name.split(".")[:n]) for name in names for n in range(1, name.count(".") + 2)}
 
@@ -49,6 +53,13 @@ def test_deps_are_the_imports(name: str) -> None:
     assert declared == code_of(script)
 
 
+@pytest.mark.parametrize("name", ["train_noaug", "train_aug"])
+def test_all_of_train_is_tracked_but_what_changes_no_result(name: str) -> None:
+    keys = yaml.safe_load((ROOT / "params.yaml").read_text())["train"]
+    tracked = {key for key in STAGES[name]["params"] if key.startswith("train")}
+    assert tracked == {f"train.{key}" for key in keys} - {"train.checkpoint_minutes"}
+
+
 def test_studies_share_one_pipeline() -> None:
     for copy in (ROOT / "studies").glob("*/dvc.yaml"):
         assert copy.read_text() == (ROOT / "dvc.yaml").read_text(), f"{copy}: run `make studies`"
@@ -63,7 +74,7 @@ def test_imports_have_no_circle() -> None:
                 assert str(file.relative_to(ROOT)) not in code_of(found), f"{file} and {found} import each other"
 
 
-SETTINGS = {"core.network", "core.explanation"}  # importing any room of these makes Keras's settings first
+SETTINGS = ("core.network", "core.explanation")  # importing any room of these makes Keras's settings first
 
 
 @pytest.mark.parametrize("file", [*(ROOT / "stages").rglob("*.py"), *ROOT.glob("*.py")], ids=lambda file: file.name)
@@ -71,10 +82,8 @@ def test_no_room_loads_keras_before_its_settings_are_made(file: Path) -> None:
     """TensorFlow reads once, when it is loaded, whether oneDNN is on; core/network/__init__.py says so."""
     if file.parent.name in ("network", "explanation"):
         return
-    for node in ast.parse(file.read_text()).body:
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom) or names:
-            names.append(getattr(node, "module", "") or "")
+    for statement in ast.parse(file.read_text()).body:
+        names = names_in(statement)
         if any(name.startswith(settings) for name in names for settings in SETTINGS):
             return
-        assert not {"keras", "tensorflow"} & {name.split(".")[0] for name in names}, f"{file}, line {node.lineno}"
+        assert not {"keras", "tensorflow"} & {name.split(".")[0] for name in names}, f"line {statement.lineno}"

@@ -9,9 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import yaml
+from bench import tiny
 
-ROOT = Path(__file__).parent.parent
 TINY = {
     "dataset": {"training_per_class": 10, "testing_per_class": 4},
     "model": {"image_size": 32},
@@ -31,13 +30,6 @@ def call(study: Path, *command: str, fails: bool = False) -> str:
     return done.stdout + done.stderr
 
 
-def change(study: Path, values: dict) -> None:
-    params = yaml.safe_load((study / "params.yaml").read_text())
-    for section, keys in values.items():
-        params[section] = {**params[section], **keys} if isinstance(keys, dict) else keys
-    (study / "params.yaml").write_text(yaml.safe_dump(params))
-
-
 def changed_stages(study: Path) -> set[str]:
     # Without a target, `dvc status` speaks of the other studies too.
     return set(json.loads(call(study, "dvc", "status", "--json", "dvc.yaml")))
@@ -46,19 +38,7 @@ def changed_stages(study: Path) -> set[str]:
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone of this project with a tiny default study, reproduced once and committed."""
-    clone = tmp_path_factory.mktemp("clone")
-    files = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.split("\0")
-    results = ("dvc.lock", "metrics/", "plots/", "dvclive/")
-    for name in files:
-        if name and (ROOT / name).is_file() and not name.startswith(results):
-            (clone / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, clone / name)
-    change(clone, TINY)
-    call(clone, "git", "init", "-q")
-    call(clone, "git", "add", "-A")
-    call(clone, "git", "commit", "-qm", "tiny")
+    clone = tiny.clone(tmp_path_factory.mktemp("clone"), TINY)
     call(clone, "dvc", "repro")
     call(clone, "git", "add", "-A")
     call(clone, "git", "commit", "-qm", "results")
@@ -126,6 +106,7 @@ def test_forced_training_gives_the_same_lock(study: Path) -> None:
         ({"split": {"seed": 1}}, {"split"}),
         ({"pipeline": "noaug"}, {"evaluate", "gradcam"}),
         ({"dataset": {"seed": 8}}, {"fetch"}),
+        ({"train": {"checkpoint_minutes": 7}}, set()),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )
@@ -133,7 +114,7 @@ def test_a_changed_parameter_touches_what_it_must(study: Path, values: dict, sta
     """DVC lists the stages that read the parameter; those that follow run when their inputs change."""
     before = (study / "params.yaml").read_text()
     try:
-        change(study, values)
+        tiny.change(study, values)
         assert changed_stages(study) == stages
     finally:
         (study / "params.yaml").write_text(before)
@@ -144,7 +125,7 @@ def test_a_model_is_float32_however_it_was_trained(study: Path, tmp_path: Path) 
     for part in ("stages", "data/split", "data/cropped"):
         shutil.copytree(study / part, tmp_path / part)
     shutil.copy(study / "params.yaml", tmp_path)
-    change(tmp_path, {"train": {"precision": "mixed_bfloat16"}})
+    tiny.change(tmp_path, {"train": {"precision": "mixed_bfloat16"}})
     call(tmp_path, "git", "init", "-q")
     told = call(tmp_path, "python", "stages/train.py", "noaug", fails=True)
     assert "make a first one" in told
@@ -171,7 +152,7 @@ def test_pipelines_compare_as_experiments_without_training(study: Path) -> None:
 
 
 def test_metrics_differ_between_commits_after_a_change(study: Path) -> None:
-    change(study, {"augment": {"rotation": 25}})
+    tiny.change(study, {"augment": {"rotation": 25}})
     output = call(study, "dvc", "repro")
     assert "train.py aug" in output
     assert "train.py noaug" not in output
@@ -192,7 +173,7 @@ def test_metrics_differ_between_commits_after_a_change(study: Path) -> None:
 def test_a_user_s_error_is_one_line_of_the_stage(study: Path, values: dict, words: str) -> None:
     before = (study / "params.yaml").read_text()
     try:
-        change(study, values)
+        tiny.change(study, values)
         output = call(study, "dvc", "repro", fails=True)
         assert words in output
         assert "Traceback" not in output
