@@ -6,7 +6,11 @@ Writes  models/{noaug,aug}.onnx, after comparing their answers to Keras's on eve
 """
 
 import hashlib
+import os
 from pathlib import Path
+
+# Whichever backend trained the network, one converter writes it, so that its outputs have their names everywhere.
+os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import numpy as np
 

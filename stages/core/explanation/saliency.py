@@ -110,7 +110,7 @@ class Explainer:
         mean = np.zeros(images.shape[:3], np.float32)
         for node, weight in zip(nodes, weights, strict=True):
             along = self._run("to_image", images * np.float32((node + 1) / 2), classes).d_image
-            mean += np.float32(weight / 2) * _channel_sum(along * images)
+            mean += np.float32(weight / 2) * _channel_sum(keras.ops.convert_to_numpy(along) * images)
         return mean
 
     def _lesion_map(self, images: np.ndarray, classes: np.ndarray) -> np.ndarray:

@@ -47,7 +47,7 @@ def map_loss(classes: int, negative: int, lesion_weight: float) -> Any:
     def loss(targets: Any, logits: Any) -> Any:
         step = targets.shape[1] // logits.shape[1]
         pixels = ops.one_hot(ops.cast(targets, "int32"), classes)  # all 0 where unknown: no loss there
-        shares = ops.average_pool(pixels, step, data_format="channels_last")
+        shares = ops.average_pool(pixels, step, step, data_format="channels_last")
         entropy = -ops.sum(shares * ops.log_softmax(logits, axis=-1), axis=-1)
         lesion = ops.sum(shares, axis=-1) - shares[..., negative]
         return ops.mean((1 + (lesion_weight - 1) * lesion) * entropy, axis=(1, 2))

@@ -40,7 +40,7 @@ def inner_outputs(model: keras.Model) -> list[Any]:
 def predict_all(network: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
     """Return what `with_all_outputs` gives of a batch of images, uint8 (N, size, size, 1)."""
     outputs = network(images.astype(np.float32), training=False)
-    return {name: np.asarray(output) for name, output in outputs.items()}
+    return {name: keras.ops.convert_to_numpy(output) for name, output in outputs.items()}
 
 
 def predict_maps(model: keras.Model, images: np.ndarray) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
@@ -48,4 +48,4 @@ def predict_maps(model: keras.Model, images: np.ndarray) -> Iterator[tuple[np.nd
     network = keras.Model(model.input, inner_outputs(model), name=f"{model.name}_inner")
     for start in range(0, len(images), BATCH):
         batch = images[start : start + BATCH]
-        yield batch, [np.asarray(maps) for maps in network(batch.astype(np.float32), training=False)]
+        yield batch, [keras.ops.convert_to_numpy(maps) for maps in network(batch.astype(np.float32), training=False)]
