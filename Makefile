@@ -3,13 +3,23 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: setup repro test lint lock studies compare check-repro experiments report app changes
+# What computes with Keras: tests that hold on every backend.
+COMPUTING := $(addprefix tests/test_,$(addsuffix .py,batches distribution faithfulness gradients lesion machine model \
+	policy resume saliency sanity training))
+
+.PHONY: setup repro test test-backend lint lock studies compare check-repro experiments report app changes
 
 repro: setup
 	dvc repro
 
 test: setup
 	python -m pytest
+
+# The same with another backend, which joins the environment: BACKEND=jax or torch.
+BACKEND ?= jax
+test-backend: setup
+	python -m pip install --disable-pip-version-check -r requirements-$(BACKEND).txt
+	KERAS_BACKEND=$(BACKEND) python -m pytest $(COMPUTING)
 
 lint: setup
 	ruff check

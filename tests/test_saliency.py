@@ -97,7 +97,9 @@ def test_integrated_gradients_are_complete() -> None:
     maps = explain(model, images(), classes, ["integrated_gradients"])["integrated_gradients"]
     logits = keras.Model(model.input, model.get_layer("logits").output)
     rise = logits.predict(images(), verbose=0) - logits.predict(images() * 0, verbose=0)
-    np.testing.assert_allclose(maps.sum(axis=(1, 2)), rise[np.arange(5), classes], rtol=0.01, atol=1e-4)
+    np.testing.assert_allclose(
+        maps.sum(axis=(1, 2)), rise[np.arange(5), classes], rtol=0.01, atol=0.004 * np.abs(rise).max()
+    )
 
 
 def test_same_maps_in_any_batches_companies_and_image_types() -> None:
@@ -213,7 +215,6 @@ def scans(n: int, seed: int, marked: bool) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def trained(marked: bool) -> keras.Model:
-    keras.utils.set_random_seed(0)
     x = image = keras.Input((SIDE, SIDE, 1), name="image")
     x = keras.layers.Rescaling(1 / 255)(x)
     for filters, stride in (8, 2), (16, 2), (16, 1):
@@ -221,9 +222,13 @@ def trained(marked: bool) -> keras.Model:
         x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.8)(x))
     x = keras.layers.Dense(2, name="logits")(keras.layers.GlobalAveragePooling2D()(x))
     model = keras.Model(image, keras.layers.Softmax(name="probabilities")(x))
+    rng = np.random.default_rng(0)  # the same start with each backend
+    for weights in model.trainable_weights:
+        if weights.path.endswith("kernel"):
+            weights.assign(rng.normal(0, np.sqrt(2 / np.prod(weights.shape[:-1])), weights.shape))
     model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", jit_compile=False)
     pictures, labels, _, _ = scans(320, 1, marked)
-    model.fit(pictures.astype(np.float32), labels, batch_size=32, epochs=6, verbose=0)
+    model.fit(pictures.astype(np.float32), labels, batch_size=32, epochs=6, shuffle=False, verbose=0)
     return model
 
 
