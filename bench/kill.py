@@ -59,15 +59,16 @@ def repro(folder: Path, seconds: float | None = None) -> tuple[int, str]:
 
 
 def differing(one: Path, other: Path) -> list[str]:
-    """Return the outputs whose digests differ between two dvc.lock; the file itself where something else does."""
-    texts = [(folder / "dvc.lock").read_text() for folder in (one, other)]
-    if texts[0] == texts[1]:
+    """Return the outputs whose digests differ between two dvc.lock; the file itself where something else does.
+
+    Of stages that do not need each other DVC runs, and writes down, any one first: their order says nothing."""
+    stages, others = (yaml.safe_load((folder / "dvc.lock").read_text())["stages"] for folder in (one, other))
+    if stages == others:
         return []
-    digests, others = (
-        {out["path"]: out["md5"] for stage in yaml.safe_load(text)["stages"].values() for out in stage["outs"]}
-        for text in texts
+    digests, found = (
+        {out["path"]: out["md5"] for stage in lock.values() for out in stage["outs"]} for lock in (stages, others)
     )
-    return [f"{path} differs" for path in digests if others.get(path) != digests[path]] or ["dvc.lock differs"]
+    return [f"{path} differs" for path in digests if found.get(path) != digests[path]] or ["dvc.lock differs"]
 
 
 def main() -> None:
