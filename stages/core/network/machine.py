@@ -32,9 +32,8 @@ def _tensorflow(threads: int, deterministic: bool) -> None:
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    # Operations side by side change no sum. With one thread for them the others wait in half of the steps, and the
-    # input pipeline holds some of them while it waits for a batch.
-    tf.config.threading.set_inter_op_parallelism_threads(threads + 2)
+    # One alone leaves the others waiting in half of the steps, on two cores; operations side by side change no sum.
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
 
