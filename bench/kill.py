@@ -24,15 +24,11 @@ import yaml
 from tiny import clone
 
 SEED = 20261123
-TINY = {
-    "dataset": {"training_per_class": 10, "testing_per_class": 4},
-    "model": {"image_size": 32},
+CHANGES = {
     # A state every three seconds or so, and enough epochs that most moments fall into the training of one pipeline.
-    "train": {"epochs": 30, "warmup_epochs": 1, "batch_size": 4, "checkpoint_minutes": 0.05},
+    "train": {"epochs": 30, "batch_size": 4, "checkpoint_minutes": 0.05},
     "evaluate": {"resamples": 100},
-    "probe": {"images": 4},
-    "gradcam": {"samples_per_class": 1, "images": 2},
-    "plots": {"dpi": 40},
+    "gradcam": {"samples_per_class": 1},
 }
 PROGRAMS = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
@@ -74,7 +70,7 @@ def differing(one: Path, other: Path) -> list[str]:
 def main() -> None:
     moments = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     with tempfile.TemporaryDirectory() as temporary:
-        undisturbed = clone(Path(temporary) / "undisturbed", TINY)
+        undisturbed = clone(Path(temporary) / "undisturbed", CHANGES)
         begin = time.monotonic()
         code, stage = repro(undisturbed)
         if code:
@@ -83,7 +79,7 @@ def main() -> None:
         print(f"undisturbed: {length:.0f} s", flush=True)
         same = 0
         for place, moment in enumerate(np.random.default_rng(SEED).uniform(0, length, moments), start=1):
-            folder = clone(Path(temporary) / f"killed{place}", TINY)
+            folder = clone(Path(temporary) / f"killed{place}", CHANGES)
             killed, stage = repro(folder, moment)
             code, _ = repro(folder)
             changed = differing(undisturbed, folder) if code == 0 else ["it failed"]

@@ -11,14 +11,7 @@ from pathlib import Path
 import pytest
 from bench import tiny
 
-TINY = {
-    "dataset": {"training_per_class": 10, "testing_per_class": 4},
-    "model": {"image_size": 32},
-    "train": {"epochs": 2, "warmup_epochs": 1, "batch_size": 8},
-    "probe": {"images": 4},
-    "gradcam": {"samples_per_class": 2, "images": 2},
-    "plots": {"dpi": 40},
-}
+CHANGES = {"train": {"epochs": 2, "batch_size": 8}, "gradcam": {"samples_per_class": 2}}
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"} | {
     f"GIT_{who}_{what}": "test@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
 }
@@ -38,7 +31,7 @@ def changed_stages(study: Path) -> set[str]:
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone of this project with a tiny default study, reproduced once and committed."""
-    clone = tiny.clone(tmp_path_factory.mktemp("clone"), TINY)
+    clone = tiny.clone(tmp_path_factory.mktemp("clone"), CHANGES)
     call(clone, "dvc", "repro")
     call(clone, "git", "add", "-A")
     call(clone, "git", "commit", "-qm", "results")

@@ -1,12 +1,12 @@
 """Which slices are the same, told by their tumours' outlines alone: what the audit of the real images is held to."""
 
-import csv
-import gzip
 import itertools
 from pathlib import Path
 
 import numpy as np
 from scipy.spatial import cKDTree
+
+from core.sources.outlines import read_outlines
 
 OUTLINES = Path(__file__).resolve().parents[2] / "data/outlines/brain-tumor-mri-v1.csv.gz"
 SYMMETRIES = [  # of a square
@@ -18,11 +18,9 @@ def same_by_outline(shapes):
     """Pairs (first < second) of images whose tumour outlines are one up to symmetry and scale; who has an outline."""
     place = {path: index for index, path in enumerate(shapes)}
     outlines = {}
-    with gzip.open(OUTLINES, "rt") as file:
-        for row in csv.DictReader(file):
-            height, width = shapes[row["path"]]
-            points = np.array([[float(v) for v in pair.split(",")] for pair in row["polygon"].split()])
-            outlines[place[row["path"]]] = (points + 0.5) / (width, height) - 0.5
+    for path, polygon in read_outlines(OUTLINES).items():
+        height, width = shapes[path]
+        outlines[place[path]] = (polygon + 0.5) / (width, height) - 0.5
     owners = np.array(sorted(outlines))
     centres = np.stack([outlines[i].mean(axis=0) for i in owners])
     same = set()
