@@ -2,13 +2,16 @@
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import matplotlib
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.files import UserError
+from core.refusal import one_line
+
+SOURCES = ("phantom", "archive", "kaggle", "figshare", "folder")
 
 
 class Section(BaseModel):
@@ -283,36 +286,7 @@ def load_params(path: Path | str = "params.yaml") -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{path}: {_one_line(error)}") from None
-
-
-def _one_line(error: ValidationError) -> str:
-    # An unknown key comes first: it is most often the misspelling of one that is also reported as missing.
-    details = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
-    more = f" ({len(details) - 1} more)" if len(details) > 1 else ""
-    return _describe(details[0]) + more
-
-
-def _describe(detail: Any) -> str:
-    # A discriminated union puts its tag into the location; no section has a key of that name.
-    path = [str(part) for part in detail["loc"] if part not in _SOURCES]
-    key, kind, message = ".".join(path), detail["type"], detail["msg"].removeprefix("Value error, ")
-    if kind == "extra_forbidden":
-        known = known_keys()
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-        return f"{key} = {detail['input']!r}: unknown key; " + (f"did you mean {near[0]}?" if near else "remove it")
-    if kind == "missing":
-        return f"{key}: missing; it stands in every study's params.yaml with its range"
-    if kind == "union_tag_invalid":
-        return f"{key}.source = {detail['ctx']['tag']!r}: must be one of {detail['ctx']['expected_tags']}"
-    if kind == "union_tag_not_found":
-        return f"{key}.source: missing; it names where the images come from"
-    if not key or detail["input"] is None or isinstance(detail["input"], (dict, Section)):
-        return f"{key}: {message}" if key else message
-    return f"{key} = {detail['input']!r}: {message}"
-
-
-_SOURCES = ("phantom", "archive", "kaggle", "figshare", "folder")
+        raise UserError(f"{path}: {one_line(error, known_keys(), SOURCES)}") from None
 
 
 def known_keys() -> list[str]:
