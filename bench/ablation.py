@@ -157,7 +157,7 @@ def measure(experiment: str, data: dict) -> dict[str, float] | None:
     from core.explanation.localisation import pointing_game
     from core.explanation.saliency import LESION_MAP, Explainer
     from core.network.batches import predict_logits
-    from core.network.model import load as load_model
+    from core.network.saved import load as load_model
 
     try:
         stored = dvc.api.read(f"{STUDY}/models/aug.keras", repo=str(ROOT), rev=experiment, mode="rb")
@@ -179,7 +179,7 @@ def measure(experiment: str, data: dict) -> dict[str, float] | None:
     lesions = data["masks"].any((1, 2)) & (labels != negative)
     right = lesions & (calls == labels)
     covered = cover_by_inpainting(images[right, :, :, 0], data["masks"][right])[..., None]
-    maps = Explainer(model).explain(images[lesions], calls[lesions], [LESION_MAP])[LESION_MAP]
+    maps = Explainer(model, None, negative).explain(images[lesions], calls[lesions], [LESION_MAP])[LESION_MAP]
     return {
         "validation_accuracy": float((called(validation) == validation_labels).mean()),
         "accuracy": float((calls == labels).mean()),

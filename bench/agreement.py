@@ -21,7 +21,7 @@ from core.explanation.sanity import MEASURES
 from core.files import run
 from core.images.dataset import groups_of, labels_of, load_images, load_masks, read_samples
 from core.network.machine import set_up
-from core.network.model import load_for
+from core.network.saved import load_for
 from core.params import load_params
 
 
@@ -40,7 +40,7 @@ def main() -> None:
     cases = summary.Cases(images, masks, labels_of(few, classes), groups_of(few), labels_of(few, classes))
     how = summary.Measure(classes, evaluate.batch_size, evaluate.resamples, evaluate.seed)
     layer = None if params.gradcam.layer == "last" else params.gradcam.layer
-    explainers = [Explainer(load_for(classes, file)[0], layer) for file in files]
+    explainers = [Explainer(load_for(classes, file)[0], layer, params.dataset.negative_class) for file in files]
     methods = summary.without([m for m in explainers[0].methods if m in explainers[1].methods], summary.CONTROLS)
     one, other = (explainer.explain(images, cases.targets, methods, how.batch_size) for explainer in explainers)
     print(f"{len(few)} images; mean [95 % interval], of another image")

@@ -26,7 +26,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stages"))
 
 from core.explanation.saliency import Explainer
-from core.network.model import build, logits_of
+from core.network.batches import logits_of
+from core.network.model import build
 
 BATCH = 28
 Way = Callable[[np.ndarray, np.ndarray], Any]  # images, classes

@@ -32,7 +32,7 @@ from core.files import progress, read_csv, replacing, run, write_bytes, write_cs
 from core.images.dataset import EXTERNAL, Sample, groups_of, labels_of, load_images, read_samples
 from core.network.batches import predict_logits
 from core.network.machine import set_up
-from core.network.model import load_for
+from core.network.saved import load_for
 from core.params import Params, load_params
 
 PIPELINES = ("noaug", "aug")

@@ -17,7 +17,7 @@ import numpy as np
 from core.files import UserError, progress, run
 from core.images.dataset import load_images, read_samples
 from core.network.machine import set_up
-from core.network.model import load_for
+from core.network.saved import load_for
 from core.params import load_params
 from core.prediction.exporting import export, in_float32
 from core.prediction.inner import BATCH, predict_all, with_all_outputs

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from core.explanation import localisation, summary
-from core.explanation.saliency import Explainer, importance, normalise
+from core.explanation.saliency import Explainer, displayed, normalise
 from core.explanation.summary import CONTROLS, MANY_PASSES, Cases, Measure, without
 from core.figures import explanations as figures
 from core.figures.results import PIPELINE_NAMES
@@ -26,7 +26,7 @@ from core.files import replacing, run, write_json
 from core.images.dataset import groups_of, labels_of, load_images, load_masks, read_samples
 from core.network.batches import predict_logits
 from core.network.machine import set_up
-from core.network.model import load_for
+from core.network.saved import load_for
 from core.params import Params, load_params
 
 PIPELINES = ("noaug", "aug")
@@ -51,10 +51,11 @@ def main() -> None:
         "threshold": localisation.THRESHOLD,
     }
     maps = {}
+    layer = None if params.gradcam.layer == "last" else params.gradcam.layer
     with replacing("plots/gradcam") as folder:
         for pipeline in PIPELINES:
             model, _ = load_for(params.dataset.classes, f"models/{pipeline}.keras")
-            explainer = Explainer(model, None if params.gradcam.layer == "last" else params.gradcam.layer)
+            explainer = Explainer(model, layer, params.dataset.negative_class)
             predictions = predict_logits(model, images, how.batch_size).argmax(1)
             explained = replace(cases, targets=targets(params, labels, predictions))
             draw(pipeline, explainer, explained, predictions, folder / pipeline, params)
@@ -111,7 +112,7 @@ def draw(
     outlined = np.any(cases.masks, axis=(1, 2))
     chosen = choose(cases.labels, predictions, outlined, len(classes), each)
     shown = cases.take(chosen)
-    maps = normalised(explainer, shown, (explainer.offered, *SHOWN))
+    maps = maps_to_see(explainer, shown, (explainer.offered, *SHOWN))
     grey, said = shown.images[..., 0], predictions[chosen]
     figures.explanation_grid(
         grey, maps[explainer.offered], shown.masks, shown.labels, said, classes, each, folder / "grid.png", params.plots
@@ -128,7 +129,7 @@ def draw(
     one_each = cases.take(one := choose(cases.labels, predictions, outlined, len(classes), 1))
     figures.methods_grid(
         one_each.images[..., 0],
-        normalised(explainer, one_each, explainer.methods),
+        maps_to_see(explainer, one_each, explainer.methods),
         one_each.masks,
         [caption(one_each, predictions[one], place, classes) for place in range(len(one))],
         folder / "methods.png",
@@ -155,10 +156,10 @@ def draw_cascade(
     figures.cascade_maps(steps, title, folder / "cascade_maps.png", params.plots)
 
 
-def normalised(explainer: Explainer, cases: Cases, methods: Sequence[str]) -> dict[str, np.ndarray]:
+def maps_to_see(explainer: Explainer, cases: Cases, methods: Sequence[str]) -> dict[str, np.ndarray]:
     """Return maps to look at, 0 to 1."""
     maps = explainer.explain(cases.images, cases.targets, methods)
-    return {method: normalise(importance(values)) for method, values in maps.items()}
+    return {method: displayed(method, values) for method, values in maps.items()}
 
 
 def caption(cases: Cases, predictions: np.ndarray, place: int, classes: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from core.files import progress, run, write_json
 from core.images.cropping import crop, to_network
 from core.images.dataset import EXTERNAL, load_images, read_samples
 from core.network.machine import set_up
-from core.network.model import load_for
+from core.network.saved import load_for
 from core.params import Params, load_params
 from core.prediction.inner import predict_maps
 from core.sources import strangers

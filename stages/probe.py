@@ -24,7 +24,7 @@ from core.images.dataset import EXTERNAL, Sample, groups_of, labels_of, load_ima
 from core.images.splitting import join
 from core.network.features import look
 from core.network.machine import set_up
-from core.network.model import load_for
+from core.network.saved import load_for
 from core.params import Params, load_params
 
 PIPELINES = ("noaug", "aug")
@@ -136,7 +136,7 @@ def change(subject: Subject, seed: int) -> tuple[dict[str, np.ndarray], np.ndarr
 def probe_rates(subject: Subject, clear: np.ndarray, said: Mapping[str, np.ndarray], params: Params) -> dict:
     """Return the rates of each probe, all and by class."""
     classes, settings = params.dataset.classes, params.evaluate
-    negative = None if params.dataset.negative is None else classes.index(params.dataset.negative)
+    negative = params.dataset.negative_class
     labels, before, groups = (array[subject.lesions] for array in (subject.labels, said["clean"], subject.groups))
 
     def rates(name: str, at: np.ndarray) -> dict:

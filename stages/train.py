@@ -40,10 +40,11 @@ from core.network.counterfactual import Counterfactuals, Rates
 from core.network.distribution import from_first, is_first, leave, processes, spread, together
 from core.network.lesion import has_lesion_map
 from core.network.machine import out_of_memory, set_up
-from core.network.model import build, save
+from core.network.model import build
 from core.network.objective import Recipe
 from core.network.policy import Policy
 from core.network.resume import Row
+from core.network.saved import save
 from core.network.training import Stopped, fit
 from core.params import Params, load_params
 from core.sources.phantom import phantom
@@ -78,8 +79,7 @@ def main() -> None:
 
 
 def train(pipeline: str, params: Params) -> None:
-    classes = params.dataset.classes
-    negative = None if params.dataset.negative is None else classes.index(params.dataset.negative)
+    negative = params.dataset.negative_class
     set_up(params.train.threads, params.train.deterministic, params.train.precision)
     recipe = recipe_of(params)
     spread(recipe.batch_size)

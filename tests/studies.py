@@ -9,7 +9,8 @@ import yaml
 from core.evaluation import novelty
 from core.files import write_json
 from core.images.cropping import to_network
-from core.network.model import build, save
+from core.network.model import build
+from core.network.saved import save
 from core.params import load_params
 from core.prediction.inner import predict_maps
 from core.prediction.inputs import read_crop

@@ -18,7 +18,8 @@ import export as stage
 from core.files import UserError, write_png
 from core.images.cropping import crop, to_network
 from core.images.dataset import Sample, write_samples
-from core.network.model import build, load, save
+from core.network.model import build
+from core.network.saved import load, save
 from core.params import load_params
 from core.prediction.exporting import export, in_float32
 from core.prediction.inner import predict_all, with_all_outputs
@@ -116,7 +117,8 @@ def test_bytes_repeat_in_another_process_with_another_past(tmp_path: Path) -> No
     code = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from core.network.model import build, load
+from core.network.model import build
+from core.network.saved import load
 from core.prediction.exporting import export
 for _ in range(int(sys.argv[3])):
     other = build("compact_fine", 32, 3, 0.4, 0.9, "none", None, 5)

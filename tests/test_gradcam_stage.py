@@ -16,7 +16,8 @@ from core.explanation.saliency import METHODS, Explainer
 from core.explanation.summary import CONTROLS, without
 from core.files import UserError
 from core.images.dataset import Sample, write_samples
-from core.network.model import build, save
+from core.network.model import build
+from core.network.saved import save
 
 ROOT = Path(__file__).parent.parent
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]

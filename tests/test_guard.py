@@ -11,7 +11,8 @@ import guard as stage
 from core.evaluation import novelty
 from core.files import write_png
 from core.images.dataset import Sample, write_samples
-from core.network.model import build, save
+from core.network.model import build
+from core.network.saved import save
 from core.sources import strangers
 
 ROOT = Path(__file__).parent.parent

@@ -1,16 +1,12 @@
-"""The networks: the report's parameter counts, the flat graph, and a file that repeats bit by bit."""
+"""The networks: the report's parameter counts, the flat graph, the weights they start from."""
 
 import hashlib
-import json
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
-import scipy.special
 
 from core.files import UserError
 from core.network import model as networks
@@ -92,59 +88,6 @@ def test_the_same_seed_gives_the_same_weights(compact: keras.Model) -> None:
     )
 
 
-def test_saving_twice_in_two_processes_gives_the_same_bytes(tmp_path: Path) -> None:
-    script = (
-        "import sys; from pathlib import Path; from core.network.model import build, save\n"
-        "for _ in range(int(sys.argv[2])): model = build('compact_fine', 32, 4, 0.4, 0.9, 'none', None, 1)\n"
-        "save(model, Path(sys.argv[1]), {'classes': ['a']})"
-    )
-    digests = set()
-    for count in (1, 2):  # an earlier model in the process must not change the layers' names either
-        file = tmp_path / f"{count}.keras"
-        subprocess.run(
-            [sys.executable, "-c", script, str(file), str(count)],
-            check=True,
-            cwd=Path(__file__).parent.parent / "stages",
-        )
-        digests.add(hashlib.sha256(file.read_bytes()).hexdigest())
-    assert len(digests) == 1
-
-
-def test_a_saved_model_opens_with_plain_keras_and_carries_its_card(tmp_path: Path, compact: keras.Model) -> None:
-    file = tmp_path / "m.keras"
-    networks.save(compact, file, {"classes": ["a", "b"], "image_size": 32})
-    image = np.random.default_rng(0).integers(0, 255, (2, 32, 32, 1)).astype(np.float32)
-    plain = keras.models.load_model(file, safe_mode=True)
-    assert np.array_equal(plain.predict(image, verbose=0), compact.predict(image, verbose=0))
-    loaded, card = networks.load(file)
-    assert card == {"classes": ["a", "b"], "image_size": 32}
-    logits = networks.logits_of(loaded).predict(image, verbose=0)
-    assert np.allclose(scipy.special.softmax(logits, axis=-1), loaded.predict(image, verbose=0), atol=1e-6)
-
-
-@pytest.mark.parametrize("content", [b"", b"no zip", None])
-def test_a_broken_or_missing_model_is_named(tmp_path: Path, content: bytes | None) -> None:
-    file = tmp_path / "m.keras"
-    if content is not None:
-        file.write_bytes(content)
-    with pytest.raises(UserError, match=r"m\.keras"):
-        networks.load(file)
-
-
-def test_a_truncated_model_is_named(tmp_path: Path, compact: keras.Model) -> None:
-    file = tmp_path / "m.keras"
-    networks.save(compact, file, {})
-    file.write_bytes(file.read_bytes()[:5000])
-    with pytest.raises(UserError, match=r"m\.keras: not a model"):
-        networks.load(file)
-
-
-def test_a_keras_file_without_a_card_is_refused(tmp_path: Path, compact: keras.Model) -> None:
-    compact.save(tmp_path / "m.keras")
-    with pytest.raises(UserError, match="not a model of this project"):
-        networks.load(tmp_path / "m.keras")
-
-
 def test_a_weights_file_gives_the_body_and_needs_its_digest(tmp_path: Path, compact: keras.Model) -> None:
     file = tmp_path / "body.weights.h5"
     compact.save_weights(file)
@@ -167,18 +110,26 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 
 
 def test_imagenet_weights_offline_end_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def offline(*_: object, **__: object) -> None:
-        raise Exception("URL fetch failure on https://example: None -- no network")
+    def offline(weights: str | None, **how: Any) -> keras.Model:
+        if weights:
+            raise Exception("URL fetch failure on https://example: None -- no network")
+        return untaught(weights=None, **how)
 
+    untaught = keras.applications.ResNet50
     monkeypatch.setattr(keras.applications, "ResNet50", offline)
     with pytest.raises(UserError, match=r"model\.weights = imagenet: .* could not fetch them"):
         build("resnet50", weights="imagenet")
-    with pytest.raises(UserError, match="none for the compact networks"):
-        build("compact", weights="imagenet")
 
 
-def test_no_date_and_no_address_stay_in_the_file(tmp_path: Path, compact: keras.Model) -> None:
-    networks.save(compact, tmp_path / "m.keras", {})
-    with zipfile.ZipFile(tmp_path / "m.keras") as file:
-        assert {info.date_time for info in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
-        assert json.loads(file.read("metadata.json"))["date_saved"].startswith("1980")
+def test_imagenet_weights_reach_every_layer_of_resnet50(monkeypatch: pytest.MonkeyPatch) -> None:
+    def drawn(weights: str | None, **how: Any) -> keras.Model:
+        model = untaught(weights=None, **how)
+        for variable in model.variables if weights else []:
+            variable.assign(keras.ops.full_like(variable, 0.5))
+        return model
+
+    untaught = keras.applications.ResNet50
+    monkeypatch.setattr(keras.applications, "ResNet50", drawn)
+    model = build("resnet50", 32, weights="imagenet")
+    body = [weight for layer in model.layers if layer.name.startswith("conv") for weight in layer.weights]
+    assert len(body) == 318 and all((weight == 0.5).all() for weight in map(keras.ops.convert_to_numpy, body))

@@ -55,6 +55,7 @@ def changed(tmp_path: Path, key: str, value: object) -> Path:
         ("train.checkpoint_minutes", 0, ["train.checkpoint_minutes = 0", "greater than 0"]),
         ("model.network", "resnet18", ["model.network = 'resnet18'", "compact", "resnet50"]),
         ("model.weights", "body.h5", ["weights_sha256", "body.h5"]),
+        ("model.weights", "imagenet", ["model", "weights is imagenet", "none for compact_fine"]),
         ("model.image_size", 256, ["model.image_size", "crop.size"]),
         ("dataset.source", "kagle", ["dataset.source = 'kagle'", "phantom"]),
         ("dataset.clases", ["a", "b"], ["dataset.clases", "unknown", "dataset.classes?"]),

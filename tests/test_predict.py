@@ -23,7 +23,8 @@ from studies import CLASSES, ROOT, disc, tiny_study
 from core.evaluation.calibration import apply_temperature
 from core.files import run, write_json, write_png
 from core.images.cropping import to_network
-from core.network.model import load, logits_of
+from core.network.batches import logits_of
+from core.network.saved import load
 from core.params import load_params
 from core.prediction.exporting import export
 from core.prediction.inputs import read_crop

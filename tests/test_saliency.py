@@ -8,6 +8,7 @@ from core.explanation.localisation import pointing_game
 from core.explanation.saliency import (
     METHODS,
     Explainer,
+    displayed,
     explain,
     grad_cam,
     grad_cam_pp,
@@ -150,6 +151,12 @@ def test_helpers() -> None:
     np.testing.assert_array_equal(normalise(np.float32([[[0, 4]], [[0, 0]]])), [[[0, 1]], [[0, 0]]])
 
 
+def test_a_reader_sees_the_lesion_map_as_it_is_and_the_others_scaled() -> None:
+    maps = np.float32([[[-0.2, 0.1]], [[0, 0]]])
+    np.testing.assert_array_equal(displayed("gradient", maps), [[[1, 0.5]], [[0, 0]]])
+    np.testing.assert_array_equal(displayed("lesion_map", abs(maps)), abs(maps))
+
+
 def test_agreement_with_pytorch_grad_cam() -> None:
     torch = pytest.importorskip("torch")
     library = pytest.importorskip("pytorch_grad_cam")
@@ -255,5 +262,8 @@ def test_a_lesion_head_offers_its_map() -> None:
     np.testing.assert_allclose(np.sum(maps, axis=0), 1, atol=1e-5)
     np.testing.assert_allclose(maps[3], upsample(shares[..., 3], (32, 32)), atol=1e-6)
     assert set(explainer.explain(pictures, np.zeros(3, int))) == set(explainer.methods)
+    # Of "no tumour" it shows where a lesion was nearest to being seen; that there is none is so nearly everywhere.
+    of_none = Explainer(model, negative=2).explain(pictures, np.full(3, 2), ["lesion_map"])["lesion_map"]
+    np.testing.assert_allclose(of_none, maps[0] + maps[1] + maps[3], atol=1e-5)
     with pytest.raises(UserError, match="lesion_map unknown"):
         explain(small(), images(), np.zeros(5, int), ["lesion_map"])

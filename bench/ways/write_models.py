@@ -4,7 +4,7 @@ import engine
 
 import train
 from core.files import write_csv
-from core.network.model import save
+from core.network.saved import save
 from core.params import load_params
 
 

@@ -47,6 +47,12 @@ class Images(Section):
 
     classes: Classes
     negative: str | None
+
+    @property
+    def negative_class(self) -> int | None:
+        """The number of `negative` among the classes."""
+        return None if self.negative is None else self.classes.index(self.negative)
+
     groups: FileName | None
 
     @model_validator(mode="after")
@@ -114,7 +120,7 @@ class Split(Section):
 
 
 class Model(Section):
-    network: Literal["compact", "compact_fine", "compact_lesion", "resnet50"]
+    network: Literal["compact", "compact_fine", "compact_lesion", "efficientnet_lesion", "resnet50"]
     image_size: Annotated[int, Field(ge=32, le=512)]
     standardise: bool
     weights: Annotated[str, Field(min_length=1)]
@@ -122,11 +128,24 @@ class Model(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)]
     batch_norm_momentum: Annotated[float, Field(gt=0, lt=1)]
 
+    @property
+    def draws_lesions(self) -> bool:
+        """Whether the network answers from a map of lesions, and must be taught where they are."""
+        return self.network.endswith("_lesion")
+
+    @property
+    def coarsest(self) -> int:
+        """The stride of the coarsest features that the network enlarges again, which must divide `image_size`; 1 where
+        it enlarges none."""
+        return {"compact_lesion": 16, "efficientnet_lesion": 32}.get(self.network, 1)
+
     @model_validator(mode="after")
-    def _file_has_digest(self) -> "Model":
+    def _weights_can_be_had(self) -> "Model":
         if self.weights in ("none", "imagenet"):
             if self.weights_sha256 is not None:
                 raise ValueError(f"weights_sha256 belongs to a weights file, but weights is {self.weights!r}: use null")
+            if self.weights == "imagenet" and self.network.startswith("compact"):
+                raise ValueError(f"weights is imagenet: there are none for {self.network}; use none")
         elif self.weights_sha256 is None:
             raise ValueError(f"weights names the file {self.weights!r}: weights_sha256 must give its sha256")
         return self
@@ -248,7 +267,7 @@ class Params(Section):
     def _negative_is_known(self) -> "Params":
         rates = self.augment.counterfactual
         needs = {
-            "model.network = compact_lesion": self.model.network == "compact_lesion",
+            f"model.network = {self.model.network}": self.model.draws_lesions,
             "augment.counterfactual": bool(rates.remove or rates.insert or rates.sham),
         }
         for key, given in needs.items():
@@ -258,9 +277,10 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _lesion_map_fits(self) -> "Params":
-        if self.model.network == "compact_lesion" and self.model.image_size % 16:
+        if self.model.image_size % self.model.coarsest:
             raise ValueError(
-                f"model.image_size is {self.model.image_size}: must be a multiple of 16 for compact_lesion"
+                f"model.image_size is {self.model.image_size}: must be a multiple of {self.model.coarsest} for "
+                f"{self.model.network}"
             )
         return self
 

@@ -14,8 +14,9 @@ Every map is float32 of the image's height and width, not normalised. Where pape
 | sobel | >= 0 | length of the image's Sobel gradient: knows nothing of the model |
 | random | 0 to 1 | uniform noise: knows nothing of model or image |
 
+Of the class that means "no tumour" the lesion map is the share of all others: where a lesion was nearest to being seen.
 Upsampling aligns pixel areas and repeats the border (OpenCV's bilinear `resize`). Channels of the image are added up.
-`importance` turns any of them into the non-negative maps that the scores compare.
+`importance` turns any of them into the non-negative maps that the scores compare, `displayed` into what is shown.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,9 +39,11 @@ IG_STEPS = 16  # Gauss-Legendre nodes; the known-answer test shows how complete 
 class Explainer:
     """Maps of one model at one layer, compiled at first use and then reused; it follows changes of the weights."""
 
-    def __init__(self, model: keras.Model, layer: str | None = None):
-        """Cut `model` at `layer`, or at the last convolution's activation; raises UserError as `gradients.cut`."""
-        self.model = model
+    def __init__(self, model: keras.Model, layer: str | None = None, negative: int | None = None):
+        """Cut `model` at `layer`, or at the last convolution's activation; raises UserError as `gradients.cut`.
+
+        `negative`: the class that means "no tumour", where there is one; the lesion map asks."""
+        self.model, self.negative = model, negative
         self.parts = cut(model, layer)
         self.layer = self.parts.layer
         self.methods = (LESION_MAP, *METHODS) if has_lesion_map(model) else METHODS
@@ -117,7 +120,10 @@ class Explainer:
         if self._to_map is None:
             self._to_map = keras.Model(self.model.input, self.model.get_layer(MAP).output)
         shares = keras.ops.convert_to_numpy(keras.ops.softmax(self._to_map(images, training=False), axis=-1))
-        return np.stack([shares[place, :, :, label] for place, label in enumerate(classes)])
+        maps = np.stack([shares[place, :, :, label] for place, label in enumerate(classes)])
+        none = classes == self.negative
+        maps[none] = 1 - maps[none]
+        return maps
 
     def _run(self, kind: str, images: np.ndarray, classes: np.ndarray) -> Gradients:
         if kind not in self._compiled:
@@ -188,6 +194,12 @@ def normalise(maps: np.ndarray) -> np.ndarray:
     """Scale each non-negative map (N, H, W) so that its maximum is 1; a map of nothing stays 0."""
     top = maps.max(axis=(1, 2), keepdims=True)
     return maps / np.where(top > 0, top, 1)
+
+
+def displayed(method: str, maps: np.ndarray) -> np.ndarray:
+    """Return maps (N, H, W) of the method as a reader sees them, 0 to 1: each scaled so that its maximum is 1, but a
+    lesion map, whose values are shares, as it is: what is nowhere likely is nowhere red."""
+    return maps if method == LESION_MAP else normalise(importance(maps))
 
 
 def _channel_sum(tensor: Any) -> np.ndarray:

@@ -9,7 +9,6 @@ import keras
 import numpy as np
 
 from core.network.lesion import MAP
-from core.network.model import logits_of
 
 AHEAD = 4  # batches
 READER = ThreadPoolExecutor(1, "batches")
@@ -96,3 +95,8 @@ def predict_logits(model: keras.Model, images: np.ndarray, batch_size: int) -> n
     """Return logits, float32 (N, classes), for images, uint8 (N, size, size, 1); memory is bounded by the batch."""
     unlabelled = Examples(images, np.zeros(len(images), int))
     return logits_of(model).predict(in_order(unlabelled, model.output.shape[-1], batch_size), verbose=0)
+
+
+def logits_of(model: keras.Model) -> keras.Model:
+    """Return the model up to its logits, sharing its weights."""
+    return keras.Model(model.input, model.get_layer("logits").output, name=f"{model.name}_logits")

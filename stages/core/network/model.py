@@ -1,18 +1,14 @@
-"""The networks: the report's ResNet-50 and three compact residual networks for CPUs.
+"""The networks: the report's ResNet-50, three compact residual networks for CPUs, and one on EfficientNet-Lite0.
 
 Each is one flat functional graph, so that each of their layers can be explained: input `image`, float32 (N, size,
 size, 1) with grey values 0 to 255; a layer that scales to 0..1, and one that standardises where asked for; the
 convolutions; global pooling, of averages or, in `compact_fine`, of quadratic means; dropout; `logits` (N, classes);
-`probabilities`, their softmax. In `compact_lesion` the logits are pooled from a map of them, `lesion_logits`.
+`probabilities`, their softmax. In those named `*_lesion` the logits are pooled from a map of them, `lesion_logits`.
 """
 
 import hashlib
-import io
-import json
 import os
-import re
 import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +16,9 @@ import keras
 import numpy as np
 from keras import layers
 
-from core.files import UserError, replacing
+from core.files import UserError
+from core.network.efficientnet import efficientnet_lite0, teach_efficientnet_lite0
 from core.network.lesion import lesion_head
-
-CARD = "card.json"  # what a saved model tells about itself, inside its file
 
 
 def build(
@@ -41,19 +36,19 @@ def build(
     """Return an untrained or pre-trained network with every layer trainable.
 
     `standardise`: each image enters with mean 0 and spread 1. `negative`: the class that means "no tumour", which
-    `compact_lesion` must know; the others do not ask.
+    those named `*_lesion` must know; the others do not ask.
 
-    `weights` is `none`, `imagenet` (ResNet-50 alone; Keras fetches it once) or a `.weights.h5` file of the same
-    network, whose digest must be `sha256`. Raises UserError when the weights cannot be had or do not fit."""
+    `weights` is `none`, `imagenet` (for `resnet50` Keras fetches it once, for `efficientnet_lesion` a package brings
+    it; the compact networks have none) or a `.weights.h5` file of the same network, whose digest must be `sha256`.
+    Raises UserError when the weights cannot be had or do not fit."""
     keras.utils.set_random_seed(seed)
-    body = {"compact": compact, "compact_fine": compact_fine, "compact_lesion": compact_lesion, "resnet50": resnet50}
     image = layers.Input((size, size, 1), name="image")
     x = layers.Rescaling(1 / 255, name="scale")(image)
     if standardise:
         # Of each image over all its pixels; the epsilon keeps an image of one grey from becoming noise.
         x = layers.LayerNormalization((1, 2, 3), 4e-4, center=False, scale=False, name="standardise")(x)
-    features = body[network](x, momentum, weights == "imagenet")
-    if network == "compact_lesion":
+    features = BODIES[network](x, momentum)
+    if network.endswith("_lesion"):
         assert negative is not None
         features = layers.SpatialDropout2D(dropout, seed=seed, name="dropout")(features)
         logits = layers.Activation("linear", name="logits", dtype="float32")(lesion_head(features, classes, negative))
@@ -67,45 +62,57 @@ def build(
         if not isinstance(operation, layers.Layer):
             # Keras numbers operations over the whole process; the file must not tell what was built before.
             operation.name = f"{type(operation).__name__.lower()}_{number}"
-    if weights not in ("none", "imagenet"):
+    if weights == "imagenet":
+        TAUGHT[network](model)
+    elif weights != "none":
         load_matching(model, verified(Path(weights), sha256))
     return model
 
 
-def compact(x: Any, momentum: float, imagenet: bool) -> Any:
+def compact(x: Any, momentum: float) -> Any:
     """Return the features of a stem and four residual blocks (He et al. 2016, fig. 2) at an eighth of the size; 309,000
     parameters."""
-    return _compact(x, momentum, imagenet, [(16, 1, 3), (32, 2, 3), (64, 2, 3), (128, 1, 3)])[-1]
+    return _compact(x, momentum, [(16, 1, 3), (32, 2, 3), (64, 2, 3), (128, 1, 3)])[-1]
 
 
-def compact_fine(x: Any, momentum: float, imagenet: bool) -> Any:
+def compact_fine(x: Any, momentum: float) -> Any:
     """Return the features of the same at a quarter of the size, with other widths; 180,000 parameters.
 
     A unit of the last map sees 39x39 pixels and has 4x4 to itself, so that a map of the features can point at a small
     lesion; for the same reason the last block mixes channels alone (1x1 kernels)."""
-    return _compact(x, momentum, imagenet, [(16, 1, 3), (32, 2, 3), (64, 1, 3), (256, 1, 1)])[-1]
+    return _compact(x, momentum, [(16, 1, 3), (32, 2, 3), (64, 1, 3), (256, 1, 1)])[-1]
 
 
-def compact_lesion(x: Any, momentum: float, imagenet: bool) -> Any:
+def compact_lesion(x: Any, momentum: float) -> Any:
     """Return features at a quarter of the size that have seen the whole head: four residual blocks down to a sixteenth,
-    and up again with what the finer blocks saw (Lin et al. 2017, fig. 3; here concatenated); 980,000 parameters."""
-
-    def up(coarse: Any, fine: Any, filters: int, name: str) -> Any:
-        narrow = _conv_bn_relu(coarse, filters, 1, 1, momentum, f"{name}_coarse")
-        both = [
-            layers.UpSampling2D(name=f"{name}_up")(narrow),
-            _conv_bn_relu(fine, filters, 1, 1, momentum, f"{name}_fine"),
-        ]
-        return _conv_bn_relu(layers.Concatenate(name=f"{name}_both")(both), filters, 3, 1, momentum, name)
-
-    quarter, _, eighth, sixteenth = _compact(x, momentum, imagenet, [(32, 2, 3), (64, 2, 3), (128, 1, 3), (160, 2, 3)])
-    return up(up(sixteenth, eighth, 96, "up_to_eighth"), quarter, 48, "up_to_quarter")
+    and up again with what the finer blocks saw; 980,000 parameters."""
+    quarter, _, eighth, sixteenth = _compact(x, momentum, [(32, 2, 3), (64, 2, 3), (128, 1, 3), (160, 2, 3)])
+    x = _up(sixteenth, eighth, 96, momentum, "up_to_eighth")
+    return _up(x, quarter, 48, momentum, "up_to_quarter")
 
 
-def _compact(x: Any, momentum: float, imagenet: bool, blocks: list[tuple[int, int, int]]) -> list[Any]:
+def efficientnet_lesion(x: Any, momentum: float) -> Any:
+    """Return features at a quarter of the size from EfficientNet-Lite0, down to a 32nd and up again; 3.3 million
+    parameters. The grey image is repeated in three channels."""
+    features = efficientnet_lite0(layers.Concatenate(name="grey_to_rgb")([x, x, x]), momentum)
+    x = _up(features[32], features[16], 96, momentum, "up_to_sixteenth")
+    x = _up(x, features[8], 64, momentum, "up_to_eighth")
+    return _up(x, features[4], 48, momentum, "up_to_quarter")
+
+
+def _up(coarse: Any, fine: Any, filters: int, momentum: float, name: str) -> Any:
+    """Return coarse features at the size of the fine ones, with what these saw (Lin et al. 2017, fig. 3; here
+    concatenated)."""
+    narrow = _conv_bn_relu(coarse, filters, 1, 1, momentum, f"{name}_coarse")
+    both = [
+        layers.UpSampling2D(name=f"{name}_up")(narrow),
+        _conv_bn_relu(fine, filters, 1, 1, momentum, f"{name}_fine"),
+    ]
+    return _conv_bn_relu(layers.Concatenate(name=f"{name}_both")(both), filters, 3, 1, momentum, name)
+
+
+def _compact(x: Any, momentum: float, blocks: list[tuple[int, int, int]]) -> list[Any]:
     """Return the features after a stem and after each block of (filters, stride, kernel)."""
-    if imagenet:
-        raise UserError("model.weights = imagenet: there are none for the compact networks; use none")
     x = _conv_bn_relu(x, 16, 3, 2, momentum, "stem")
     features = []
     for block, (filters, stride, kernel) in enumerate(blocks, start=1):
@@ -140,23 +147,33 @@ def quadratic_mean(features: Any) -> Any:
     return keras.ops.sqrt(mean + 1e-6)  # the root's slope at 0 is infinite
 
 
-def resnet50(x: Any, momentum: float, imagenet: bool) -> Any:
+def resnet50(x: Any, momentum: float) -> Any:
     """The report's body: Keras's ResNet-50 without top (He et al. 2016), the grey image repeated in three channels."""
     x = layers.Concatenate(name="grey_to_rgb")([x, x, x])
+    backbone = keras.applications.ResNet50(include_top=False, weights=None, input_tensor=x)
+    for layer in backbone.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = momentum
+    return backbone.output
+
+
+def teach_resnet50(model: keras.Model) -> None:
+    """Give the layers of `resnet50` Keras's ImageNet weights; UserError where they cannot be had."""
     try:
-        backbone = keras.applications.ResNet50(
-            include_top=False, weights="imagenet" if imagenet else None, input_tensor=x
-        )
+        taught = keras.applications.ResNet50(include_top=False, weights="imagenet")
     except Exception as error:  # Keras raises a bare Exception for every failure of a download
         folder = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
         raise UserError(
             f"model.weights = imagenet: Keras has none in {folder} and could not fetch them "
             f"({' '.join(str(error).split())[:160]}); connect once, or set model.weights: none"
         ) from None
-    for layer in backbone.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            layer.momentum = momentum
-    return backbone.output
+    for layer in taught.layers:
+        if layer.weights:
+            model.get_layer(layer.name).set_weights(layer.get_weights())
+
+
+BODIES = {body.__name__: body for body in (compact, compact_fine, compact_lesion, efficientnet_lesion, resnet50)}
+TAUGHT = {"resnet50": teach_resnet50, "efficientnet_lesion": teach_efficientnet_lite0}
 
 
 def verified(file: Path, sha256: str | None) -> Path:
@@ -181,69 +198,3 @@ def load_matching(model: keras.Model, file: Path) -> None:
     same = sum(np.array_equal(old, keras.ops.convert_to_numpy(new)) for old, new in zip(before, kernels, strict=True))
     if same:
         raise UserError(f"{file}: holds nothing for {same} of {len(kernels)} convolutions of {model.name}")
-
-
-def save(model: keras.Model, path: Path, card: dict[str, Any]) -> None:
-    """Write the model and its card as one `.keras` file; the same weights give the same bytes.
-
-    Keras writes dates and object addresses into the file; both are replaced, so that DVC sees a model as changed
-    only when it is. `keras.models.load_model` opens the file without this project."""
-    with replacing(path) as temporary:
-        buffer = io.BytesIO()
-        stored = temporary.with_suffix(".raw.keras")
-        try:
-            model.save(stored)
-            with zipfile.ZipFile(stored) as source, zipfile.ZipFile(buffer, "w") as target:
-                entries = {name: source.read(name) for name in source.namelist()}
-                entries["config.json"] = _renumber_shared_objects(entries["config.json"])
-                entries["metadata.json"] = _without_date(entries["metadata.json"])
-                entries[CARD] = json.dumps(card, indent=1, sort_keys=True).encode()
-                for name, data in sorted(entries.items()):
-                    target.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
-        finally:
-            stored.unlink(missing_ok=True)
-        temporary.write_bytes(buffer.getvalue())
-
-
-def _renumber_shared_objects(config: bytes) -> bytes:
-    numbers: dict[bytes, bytes] = {}
-
-    def number(match: re.Match[bytes]) -> bytes:
-        return match[1] + numbers.setdefault(match[2], str(len(numbers)).encode())
-
-    return re.sub(rb'("shared_object_id": )(\d+)', number, config)
-
-
-def _without_date(metadata: bytes) -> bytes:
-    values = json.loads(metadata)
-    values["date_saved"] = "1980-01-01@00:00:00"
-    return json.dumps(values).encode()
-
-
-def load(path: Path | str) -> tuple[keras.Model, dict[str, Any]]:
-    """Open a saved model, without its training state, and its card; UserError where it is missing or broken."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            card = json.loads(file.read(CARD))
-        return keras.models.load_model(path, compile=False), card
-    except FileNotFoundError:
-        raise UserError(f"{path}: not there; `dvc repro` trains it") from None
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        raise UserError(
-            f"{path}: not a model of this project ({' '.join(str(error).split())[:160]}); remove it and run `dvc repro`"
-        ) from None
-
-
-def load_for(classes: list[str], path: Path | str) -> tuple[keras.Model, dict[str, Any]]:
-    """Open a saved model as `load` does; UserError where its classes are others."""
-    model, card = load(path)
-    if card.get("classes") != classes:
-        raise UserError(
-            f"{path}: a model of the classes {card.get('classes')}, the study has {classes}; train it again"
-        )
-    return model, card
-
-
-def logits_of(model: keras.Model) -> keras.Model:
-    """Return the model up to its logits, sharing its weights."""
-    return keras.Model(model.input, model.get_layer("logits").output, name=f"{model.name}_logits")

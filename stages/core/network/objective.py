@@ -5,8 +5,8 @@ from typing import Any
 
 import keras
 
+from core.network.batches import logits_of
 from core.network.lesion import MAP, map_loss
-from core.network.model import logits_of
 
 LESION_PIXELS = 2.0  # a lesion fills a twentieth of an image; counted twice, small ones are not given up
 

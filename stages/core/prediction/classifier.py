@@ -70,23 +70,24 @@ class Classifier:
         ]
 
     def explain(self, crops: np.ndarray, classes: list[str], method: str | None = None) -> np.ndarray:
-        """Maps of what speaks for a class in each crop, float32 (N, size, size), each 0 to 1; its maximum is 1.
+        """Maps of what speaks for a class in each crop, float32 (N, size, size), 0 to 1 as `saliency.displayed` has it.
 
         `method`: one of the network's (core.explanation.saliency), None the one that the study offers."""
-        from core.explanation.saliency import Explainer, normalise, upsample
+        from core.explanation.saliency import Explainer, displayed, upsample
 
         if self._explainer is None:
-            layer = self.study.params.gradcam.layer
-            self._explainer = Explainer(load_keras(self.study), None if layer == "last" else layer)
+            params = self.study.params
+            layer = None if params.gradcam.layer == "last" else params.gradcam.layer
+            self._explainer = Explainer(load_keras(self.study), layer, params.dataset.negative_class)
         method = method or self.study.offered
         targets = np.array([self.classes.index(name) for name in classes])
         maps = self._explainer.explain(to_network(crops, self.study.card.image_size), targets, [method])[method]
-        return normalise(upsample(np.abs(maps), crops.shape[1:]))
+        return displayed(method, upsample(np.abs(maps), crops.shape[1:]))
 
 
 def load_keras(study: Study) -> "keras.Model":
     """Load the study's Keras file; raises UserError where it cannot be read."""
-    from core.network.model import load_for
+    from core.network.saved import load_for
 
     try:
         model, _ = load_for(study.card.classes, study.model)

@@ -15,6 +15,7 @@ LAYERS = {
     "compact": BLOCKS,
     "compact_fine": BLOCKS,
     "compact_lesion": BLOCKS,
+    "efficientnet_lesion": ("block2_add", "block4_add", "block10_add", "block15_project_bn"),
     "resnet50": ("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"),
 }
 BATCH = 64

@@ -13,7 +13,7 @@ from core.files import UserError, read_json
 from core.params import Crop, Params, load_params
 
 REAL = Path("studies/compact-robust")  # of the studies of real images the one that holds up best on others
-CARD = "card.json"  # as in core.network.model, whose import would load Keras
+CARD = "card.json"  # as in core.network.saved, whose import would load Keras
 
 
 class Card(BaseModel):
@@ -48,7 +48,7 @@ class Study:
     @property
     def offered(self) -> str:
         """The explanation that is shown first: what the network drew itself, where it has learned to, else Grad-CAM."""
-        return "lesion_map" if self.params.model.network == "compact_lesion" else "grad_cam"
+        return "lesion_map" if self.params.model.draws_lesions else "grad_cam"
 
 
 def default_study(root: Path) -> Path:

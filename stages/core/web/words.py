@@ -19,7 +19,8 @@ CLASSES = {
 METHODS = {
     "lesion_map": (
         "Lesion map",
-        "Where the network itself, which has learned to draw lesions, sees one of this class.",
+        "Where the network itself, which has learned to draw lesions, sees one of this class; for no tumour, where it "
+        "comes nearest to seeing one.",
     ),
     "grad_cam": ("Grad-CAM", "The regions whose features speak for the class. Coarse, and easy to read."),
     "grad_cam_pp": ("Grad-CAM++", "As Grad-CAM, weighted so that several separate regions can show."),

