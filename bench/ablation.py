@@ -4,8 +4,9 @@
     dvc queue start -j 2                # trains them, two at a time; dvc queue status shows how far it is
     python bench/ablation.py table      # measures the finished ones
 
-The network of studies/compact-robust at 96 pixels, 14 epochs, one thread: a tenth of the study's cost, so that all rows
-fit into an hour or two on 2 cores. Rows can be compared with each other, not with the study. `table` reads each
+compact_lesion from random weights, at 96 pixels, 14 epochs, one thread: a tenth of the study's cost, so that all rows
+fit into an hour or two on 2 cores; in the rows named efficientnet the study's own network, from random weights or from
+ImageNet's. Rows can be compared with each other, not with the study. `table` reads each
 experiment's model from DVC's cache and asks it about the study's grouped validation and test splits and the external
 tumours; it writes studies/compact-robust/ablation.{json,md,png}. Both commands take the names of rows (default: all);
 rows that `table` does not measure keep their place.
@@ -25,7 +26,14 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "stages"))
 STUDY = "studies/compact-robust"
 
-COST = {"model.image_size": 96, "train.epochs": 14, "train.threads": 1, "train.warmup_epochs": 1}
+COST = {
+    **{"model.image_size": 96, "train.epochs": 14, "train.threads": 1, "train.warmup_epochs": 1},
+    "model.network": "compact_lesion",
+    "model.weights": "none",
+    "train.learning_rate": 0.003,
+    "train.weight_decay": 0.01,
+}
+EFFICIENTNET = {"model.network": "efficientnet_lesion", "train.learning_rate": 0.001, "train.weight_decay": 0.02}
 MIXTURE = {  # the study's as it was when the rows were chosen; its own mixture was then chosen by them
     "augment.phantoms": 0,
     "augment.counterfactual.remove": 0.2,
@@ -92,6 +100,9 @@ def rows() -> dict[str, tuple[dict, tuple[int, ...]]]:
         table[f"all-less-{lever}"] = switch, SEEDS[:1]
     for variant, changed in ({"all-and-phantoms": PHANTOMS} | VARIANTS).items():
         table[variant] = changed, SEEDS[:1]
+    for weights in ("none", "imagenet"):
+        table[f"all-efficientnet-{weights}"] = EFFICIENTNET | {"model.weights": weights}, SEEDS[:1]
+    table["imagenet-alone"] = off | EFFICIENTNET | {"model.weights": "imagenet"}, SEEDS[:1]
     return table
 
 

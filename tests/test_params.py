@@ -73,6 +73,19 @@ def test_a_bad_key_is_named(tmp_path: Path, key: str, value: object, words: list
         assert word in message
 
 
+@pytest.mark.parametrize(("network", "multiple"), [("compact_lesion", 16), ("efficientnet_lesion", 32)])
+def test_an_image_that_cannot_be_halved_so_often_is_refused(tmp_path: Path, network: str, multiple: int) -> None:
+    file = changed(tmp_path, "model.network", network)
+    values = yaml.safe_load(file.read_text())
+    values["model"]["image_size"] = 4 * multiple
+    file.write_text(yaml.safe_dump(values))
+    assert load_params(file).model.draws_lesions
+    values["model"]["image_size"] = 4 * multiple - 8
+    file.write_text(yaml.safe_dump(values))
+    with pytest.raises(UserError, match=rf"model.image_size is {4 * multiple - 8}: .* multiple of {multiple}"):
+        load_params(file)
+
+
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
     file.write_text(STUDIES[0].read_text().replace("  dilate: 2 ", "  # "))
