@@ -124,8 +124,8 @@ def test_imagenet_weights_offline_end_in_one_line(monkeypatch: pytest.MonkeyPatc
 def test_imagenet_weights_reach_every_layer_of_resnet50(monkeypatch: pytest.MonkeyPatch) -> None:
     def drawn(weights: str | None, **how: Any) -> keras.Model:
         model = untaught(weights=None, **how)
-        for variable in model.variables if weights else []:
-            variable.assign(keras.ops.full_like(variable, 0.5))
+        if weights:
+            model.set_weights([np.full_like(values, 0.5) for values in model.get_weights()])
         return model
 
     untaught = keras.applications.ResNet50
