@@ -1,6 +1,6 @@
 """gradcam: show what the classifier's answer to test images rests on, and measure how far the maps can be believed.
 
-Reads   models/{noaug,aug}.keras, data/split/test.csv, data/cropped, params `gradcam`, `pipeline`.
+Reads   models/{noaug,aug}.keras, data/split/test.csv, data/cropped, params `gradcam`, `pipeline`, `dataset.negative`.
 Writes  plots/gradcam/{noaug,aug}/: detail.png (figure 4: one sample), grid.png (figure 5: all classes, right and wrong
         predictions marked), methods.png (every method, one sample a class), faithfulness.png (deletion, insertion,
         ROAD), cascade.png and cascade_maps.png (the weights randomised); the study's own pipeline once more as

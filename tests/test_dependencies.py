@@ -60,6 +60,13 @@ def test_all_of_train_is_tracked_but_what_changes_no_result(name: str) -> None:
     assert tracked == {f"train.{key}" for key in keys} - {"train.checkpoint_minutes"}
 
 
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_that_asks_for_the_negative_class_tracks_it(name: str) -> None:
+    script = ROOT / STAGES[name]["cmd"].split()[1].replace("${code}/", "")
+    if "dataset.negative" in script.read_text():
+        assert "dataset.negative" in STAGES[name]["params"] or "dataset" in STAGES[name]["params"]
+
+
 def test_studies_share_one_pipeline() -> None:
     for copy in (ROOT / "studies").glob("*/dvc.yaml"):
         assert copy.read_text() == (ROOT / "dvc.yaml").read_text(), f"{copy}: run `make studies`"
