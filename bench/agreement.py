@@ -39,7 +39,7 @@ def main() -> None:
     images, masks = (load(few, params.model.image_size) for load in (load_images, load_masks))
     cases = summary.Cases(images, masks, labels_of(few, classes), groups_of(few), labels_of(few, classes))
     how = summary.Measure(classes, evaluate.batch_size, evaluate.resamples, evaluate.seed)
-    layer = None if params.gradcam.layer == "last" else params.gradcam.layer
+    layer = params.gradcam.named_layer
     explainers = [Explainer(load_for(classes, file)[0], layer, params.dataset.negative_class) for file in files]
     methods = summary.without([m for m in explainers[0].methods if m in explainers[1].methods], summary.CONTROLS)
     one, other = (explainer.explain(images, cases.targets, methods, how.batch_size) for explainer in explainers)

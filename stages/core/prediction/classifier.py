@@ -77,8 +77,8 @@ class Classifier:
 
         if self._explainer is None:
             params = self.study.params
-            layer = None if params.gradcam.layer == "last" else params.gradcam.layer
-            self._explainer = Explainer(load_keras(self.study), layer, params.dataset.negative_class)
+            layer, negative = params.gradcam.named_layer, params.dataset.negative_class
+            self._explainer = Explainer(load_keras(self.study), layer, negative)
         method = method or self.study.offered
         targets = np.array([self.classes.index(name) for name in classes])
         maps = self._explainer.explain(to_network(crops, self.study.card.image_size), targets, [method])[method]
