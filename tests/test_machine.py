@@ -1,5 +1,8 @@
 """The machine: its threads are fixed before it is used, and a precision that it lacks is refused or remarked on."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -55,3 +58,31 @@ def test_full_memory_is_recognised() -> None:
     assert machine.out_of_memory(OutOfMemoryError("CUDA out of memory"))
     assert machine.out_of_memory(RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate"))
     assert not machine.out_of_memory(ValueError("shapes differ"))
+
+
+GRADIENTS = """
+import core.network
+import keras, tensorflow as tf
+from core.network.batches import logits_of
+from core.network.machine import set_up
+from core.network.model import build
+set_up(2)
+model = logits_of(build("efficientnet_lesion", 128, 4, 0, 0.9, "none", None, 1, negative=2))
+images = keras.random.uniform((16, 128, 128, 1), 0, 255, seed=1)
+
+@tf.function
+def gradients():
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(model(images, training=True) ** 2)
+    return tape.gradient(loss, model.trainable_variables)
+
+print(len({b"".join(part.numpy().tobytes() for part in gradients()) for _ in range(20)}))
+"""
+
+
+def test_operations_side_by_side_change_no_bit() -> None:
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("the others run one operation after the other")
+    environment = os.environ | {"PYTHONPATH": str(Path(machine.__file__).parents[2])}
+    ran = subprocess.run([sys.executable, "-c", GRADIENTS], env=environment, capture_output=True, text=True)
+    assert ran.stdout == "1\n", f"{ran.stdout} different gradients of the same images\n{ran.stderr[-2000:]}"

@@ -36,6 +36,9 @@ def _tensorflow(threads: int, deterministic: bool) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+        # Grappler lets operations share results; an AddN of three gradients adds into whichever of them is no longer
+        # needed by another, so the order of its sum, and its last bits, depended on which operation came first.
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 def _jax(threads: int, deterministic: bool) -> None:

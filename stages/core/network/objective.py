@@ -7,6 +7,7 @@ import keras
 
 from core.network.batches import logits_of
 from core.network.lesion import MAP, map_loss
+from core.network.normalisation import fused
 
 LESION_PIXELS = 2.0  # a lesion fills a twentieth of an image; counted twice, small ones are not given up
 
@@ -37,7 +38,8 @@ class Recipe:
 def compile_for_training(
     model: keras.Model, recipe: Recipe, steps_per_epoch: int, negative: int | None = None
 ) -> keras.Model:
-    """Return the model up to its logits, compiled with the recipe's optimiser and cross-entropy on the logits.
+    """Return the model up to its logits, compiled with the recipe's optimiser and cross-entropy on the logits; its
+    weights are its own (see `fused`).
 
     With `negative`, the class without a lesion, it has a second output, the lesion map, whose loss is added
     `lesion_map` times."""
@@ -50,6 +52,7 @@ def compile_for_training(
         trainee = keras.Model(model.input, {"logits": trainee.output, MAP: maps}, name=trainee.name)
         loss = {"logits": loss, MAP: map_loss(maps.shape[-1], negative, LESION_PIXELS)}
         weights, metrics = {"logits": 1.0, MAP: recipe.lesion_map}, {"logits": metrics}
+    trainee = fused(trainee)
     trainee.compile(
         optimizer=optimizer_of(recipe, steps_per_epoch),
         loss=loss,

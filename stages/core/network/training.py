@@ -17,6 +17,7 @@ import numpy as np
 from core.files import UserError
 from core.network.batches import Batches, Draw, Examples, epoch_order, in_order
 from core.network.distribution import own, parts, stop_together
+from core.network.normalisation import give_weights
 from core.network.objective import Recipe, compile_for_training, rules_of
 from core.network.progress import Bar
 from core.network.resume import Row, State, assign, restore, save, stop_signals, values_of
@@ -93,6 +94,7 @@ def fit(
             between.save()
             on_epoch(row)
     assign(trainee.weights, state.best_weights)
+    give_weights(trainee, model)
     return Outcome(state.best_epoch, state.history)
 
 
