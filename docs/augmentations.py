@@ -78,6 +78,8 @@ def together(heads: Examples, params: Params) -> list[tuple[str, np.ndarray | No
         Counterfactuals(heads, Rates(**its.counterfactual.model_dump()), params.dataset.classes.index("notumor")),
         Affine(its.rotation, its.shift, its.zoom, its.flip),
         Appearance(**its.appearance.model_dump()),
+        None,
+        0,
     )
     cells: list[tuple[str, np.ndarray | None]] = []
     for epoch in range(COLUMNS):

@@ -42,7 +42,7 @@ from core.network.lesion import has_lesion_map
 from core.network.machine import out_of_memory, set_up
 from core.network.model import build
 from core.network.objective import Recipe
-from core.network.policy import Policy
+from core.network.policy import Plain, Policy
 from core.network.resume import Row
 from core.network.saved import save
 from core.network.training import Stopped, fit
@@ -161,6 +161,8 @@ def drawing(pipeline: str, training: Examples, params: Params, negative: int | N
         Counterfactuals(training, rates, negative) if any(vars(rates).values()) and negative is not None else None,
         Affine(settings.rotation, settings.shift, settings.zoom, settings.flip),
         appearance if appearance != UNCHANGED else None,
+        Plain(params.train.epochs - settings.plain.epochs, settings.plain.share),
+        settings.mixup,
     )
     return partial(policy.draw, training)
 

@@ -15,7 +15,7 @@ def augment(images: np.ndarray, indices: np.ndarray, affine: Affine, seed: int, 
     split = np.zeros((indices.max() + 1, *images.shape[1:]), np.uint8)
     split[indices] = images
     train = Examples(split, np.zeros(len(split), int))
-    return Policy(seed, None, 0, None, affine, None).draw(train, indices, epoch).images
+    return Policy(seed, None, 0, None, affine, None, None, 0).draw(train, indices, epoch).images
 
 
 def images(count: int = 6, size: int = 40) -> np.ndarray:

@@ -48,6 +48,8 @@ def changed(tmp_path: Path, key: str, value: object) -> Path:
         ("crop.threshold", "45", ["crop.threshold = '45'", "integer"]),
         ("train.epochs", 0, ["train.epochs = 0", "1"]),
         ("train.warmup_epochs", 99, ["warmup_epochs", "99"]),
+        ("augment.mixup", -1, ["augment.mixup = -1", "0"]),
+        ("augment.plain", {"epochs": 99, "share": 1}, ["augment.plain.epochs is 99", "train.epochs"]),
         ("train.threads", 0, ["train.threads = 0", "1"]),
         ("train.deterministic", "yes", ["train.deterministic = 'yes'", "boolean"]),
         ("train.precision", "float16", ["train.precision = 'float16'", "float32", "mixed_bfloat16"]),
@@ -72,6 +74,14 @@ def test_a_bad_key_is_named(tmp_path: Path, key: str, value: object, words: list
     assert "\n" not in message
     for word in words:
         assert word in message
+
+
+def test_a_lesion_map_is_not_mixed(tmp_path: Path) -> None:
+    values = yaml.safe_load((ROOT / "studies/compact-robust/params.yaml").read_text())
+    values["augment"]["mixup"] = 0.2
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(UserError, match=r"augment.mixup is 0.2: must be 0 for efficientnet_lesion"):
+        load_params(tmp_path / "params.yaml")
 
 
 @pytest.mark.parametrize(("network", "multiple"), [("compact_lesion", 16), ("efficientnet_lesion", 32)])

@@ -1,18 +1,19 @@
 """How a pipeline shows its images: stateless, image and mask move together, phantoms take their share."""
 
 from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
 
 from core.network.appearance import Appearance
 from core.network.augmentation import Affine, move
-from core.network.batches import Examples
+from core.network.batches import Batches, Examples
 from core.network.counterfactual import Counterfactuals, Rates
-from core.network.policy import Policy
+from core.network.policy import Plain, Policy
 
 REPORT = Affine(15, 0.08, 0.15, flip=True)
-PLAIN = Policy(3, None, 0, None, REPORT, None)
+PLAIN = Policy(3, None, 0, None, REPORT, None, None, 0)
 NEGATIVE = 2
 
 
@@ -66,3 +67,49 @@ def test_phantoms_take_their_share() -> None:
     assert 60 < came.sum() < 120
     assert (drawn.labels[came] == 1).all() and drawn.masks[came].all()  # type: ignore[index]
     assert np.array_equal(drawn.labels[~came], examples.labels[~came])
+
+
+def test_the_last_epochs_show_a_share_of_the_images_as_they_are() -> None:
+    examples, indices = train(300), np.arange(300)
+    policy = replace(PLAIN, plain=Plain(first_epoch=4, share=0.3))
+    assert np.array_equal(policy.draw(examples, indices, 3).images, PLAIN.draw(examples, indices, 3).images)
+    drawn, changed = policy.draw(examples, indices, 4), PLAIN.draw(examples, indices, 4)
+    plain = (drawn.images == examples.images).all((1, 2, 3))
+    assert 60 < plain.sum() < 120
+    assert np.array_equal(drawn.images[~plain], changed.images[~plain]), "the others are changed as ever"
+    assert np.array_equal(drawn.masks[plain], examples.masks[plain])  # type: ignore[index]
+    whole = replace(PLAIN, plain=Plain(0, share=1)).draw(examples, indices, 0)
+    assert np.array_equal(whole.images, examples.images)
+
+
+def test_mixup_lays_another_image_over_and_shares_out_the_label() -> None:
+    examples, indices = train(200), np.arange(200)
+    examples = replace(examples, labels=indices % 4)
+    policy = replace(PLAIN, mixup=0.4, affine=Affine(0, 0, 0, flip=False))
+    drawn = policy.draw(examples, indices, 2)
+    assert drawn.shares is not None and drawn.mixed_in is not None
+    assert drawn.shares.min() < 0.05 and drawn.shares.max() > 0.95 and abs(drawn.shares.mean() - 0.5) < 0.1
+    alone = policy.draw(examples, np.array([17]), 2)
+    assert np.array_equal(alone.images[0], drawn.images[17]), "a draw depends on its image alone"
+    _, labels = Batches(partial(policy.draw, examples), 4, indices, 200, epoch=2)[0]
+    np.testing.assert_allclose(labels.sum(1), 1, rtol=1e-6)
+    np.testing.assert_allclose(
+        labels[17, 17 % 4], drawn.shares[17] + (1 - drawn.shares[17]) * (drawn.mixed_in[17] == 1)
+    )
+
+
+def test_a_mixed_image_is_the_stated_share_of_two() -> None:
+    examples = replace(train(2), images=np.stack([np.zeros((32, 32, 1)), np.full((32, 32, 1), 200)]).astype(np.uint8))
+    policy = replace(PLAIN, mixup=1, affine=Affine(0, 0, 0, flip=False))
+    drawn = [policy.draw(examples, np.array([0]), epoch) for epoch in range(20)]
+    assert any(batch.images.any() for batch in drawn)
+    for batch in drawn:
+        assert len(np.unique(batch.images)) == 1
+        assert batch.shares is not None
+        assert batch.images[0, 0, 0, 0] in (0, round(200 * (1 - batch.shares[0])))
+
+
+def test_calm_epochs_mix_nothing() -> None:
+    examples, indices = train(50), np.arange(50)
+    drawn = replace(PLAIN, mixup=1, plain=Plain(0, share=1)).draw(examples, indices, 0)
+    assert np.array_equal(drawn.images, examples.images) and (drawn.shares == 1).all()

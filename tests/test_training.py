@@ -66,7 +66,7 @@ def plain(indices: np.ndarray, epoch: int) -> Examples:
 
 
 def moved(indices: np.ndarray, epoch: int) -> Examples:
-    return Policy(3, None, 0, None, Affine(15, 0.08, 0.15, False), None).draw(examples(), indices, epoch)
+    return Policy(3, None, 0, None, Affine(15, 0.08, 0.15, False), None, None, 0).draw(examples(), indices, epoch)
 
 
 def train(

@@ -201,6 +201,11 @@ class Appearance(Section):
     rician_noise: Annotated[float, Field(ge=0, le=0.5)]
 
 
+class Plain(Section):
+    epochs: Annotated[int, Field(ge=0)]
+    share: Share
+
+
 class Augment(Section):
     rotation: Annotated[float, Field(ge=0, le=180)]
     shift: Annotated[float, Field(ge=0, le=0.5)]
@@ -209,6 +214,8 @@ class Augment(Section):
     phantoms: Annotated[float, Field(ge=0, lt=1)]
     counterfactual: Counterfactual
     appearance: Appearance
+    plain: Plain
+    mixup: Annotated[float, Field(ge=0, le=10)]
 
 
 class Evaluate(Section):
@@ -278,7 +285,21 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
+    def _plain_epochs_fit(self) -> "Params":
+        if self.augment.plain.epochs > self.train.epochs:
+            raise ValueError(
+                f"augment.plain.epochs is {self.augment.plain.epochs}: must be at most train.epochs, "
+                f"{self.train.epochs}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _lesion_map_fits(self) -> "Params":
+        if self.model.draws_lesions and self.augment.mixup:
+            raise ValueError(
+                f"augment.mixup is {self.augment.mixup}: must be 0 for {self.model.network}, whose lesion map has one "
+                "class at each place"
+            )
         if self.model.image_size % self.model.coarsest:
             raise ValueError(
                 f"model.image_size is {self.model.image_size}: must be a multiple of {self.model.coarsest} for "

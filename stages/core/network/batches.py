@@ -18,15 +18,18 @@ READER = ThreadPoolExecutor(1, "batches")
 class Examples:
     """Images, uint8 (N, size, size, 1), their labels, int (N,), from 0 to classes - 1, and what is known of lesions:
     their masks, bool (N, size, size), and whether a mask tells all, bool (N,): the image's lesion is outlined, or it
-    has none."""
+    has none. Of mixed images, also the share, float (N,), 0 to 1, that is theirs, and the label, int (N,), of what is
+    mixed in."""
 
     images: np.ndarray
     labels: np.ndarray
     masks: np.ndarray | None = None
     outlined: np.ndarray | None = None
+    shares: np.ndarray | None = None
+    mixed_in: np.ndarray | None = None
 
     def __getitem__(self, indices: np.ndarray) -> "Examples":
-        parts = (self.images, self.labels, self.masks, self.outlined)
+        parts = vars(self).values()
         return Examples(*(None if part is None else part[indices] for part in parts))  # type: ignore[arg-type]
 
 
@@ -34,7 +37,8 @@ Draw = Callable[[np.ndarray, int], Examples]  # indices (B,), epoch -> the batch
 
 
 class Batches(keras.utils.PyDataset):
-    """The batches of one epoch: float32 images (B, size, size, 1) of 0 to 255 and one-hot labels (B, classes).
+    """The batches of one epoch: float32 images (B, size, size, 1) of 0 to 255 and labels (B, classes), one-hot or, of
+    mixed images, shared out.
 
     With `negative`, the class without a lesion, the labels become a dict by layer: `logits`, the same; `lesion_logits`,
     the class of each pixel (see `lesion_target`)."""
@@ -67,6 +71,9 @@ class Batches(keras.utils.PyDataset):
     def assemble(self, step: int) -> tuple[np.ndarray, Any]:
         batch = self.draw(self.order[step * self.batch_size : (step + 1) * self.batch_size], self.epoch)
         images, labels = batch.images.astype(np.float32), self.one_hot[batch.labels]
+        if batch.shares is not None:
+            shares = batch.shares.astype(np.float32)[:, None]
+            labels = shares * labels + (1 - shares) * self.one_hot[batch.mixed_in]
         if self.negative is None:
             return images, labels
         return images, {"logits": labels, MAP: lesion_target(batch, self.negative)}

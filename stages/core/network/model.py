@@ -18,6 +18,7 @@ from keras import layers
 
 from core.files import UserError
 from core.network.efficientnet import efficientnet_lite0, teach_efficientnet_lite0
+from core.network.initialisation import draw_weights
 from core.network.lesion import lesion_head
 
 
@@ -62,6 +63,7 @@ def build(
         if not isinstance(operation, layers.Layer):
             # Keras numbers operations over the whole process; the file must not tell what was built before.
             operation.name = f"{type(operation).__name__.lower()}_{number}"
+    draw_weights(model, seed)
     if weights == "imagenet":
         TAUGHT[network](model)
     elif weights != "none":
