@@ -4,8 +4,8 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 # What computes with Keras: tests that hold on every backend.
-COMPUTING := $(addprefix tests/test_,$(addsuffix .py,batches checkpoint distribution efficientnet evaluate faithfulness gradcam_stage \
-	gradients guard lesion machine model policy probe_stage resume saliency sanity saved training))
+COMPUTING := $(addprefix tests/test_,$(addsuffix .py,backends batches checkpoint distribution efficientnet evaluate faithfulness gradcam_stage \
+	gradients guard initialisation lesion machine model normalisation policy probe_stage resume saliency sanity saved training))
 
 .PHONY: setup repro test test-backend lint lock studies compare check-repro experiments report app changes
 
