@@ -1,8 +1,10 @@
 """What the network is fed: each image once, in an order of the epoch's own, with what is known of its lesion."""
 
+import keras
 import numpy as np
+import pytest
 
-from core.network.batches import Batches, Examples, epoch_order, in_order
+from core.network.batches import Batches, Examples, epoch_order, feed, in_order
 
 
 def examples(count: int = 20) -> Examples:
@@ -54,3 +56,18 @@ def test_a_lesion_target_tells_what_is_known() -> None:
     assert (target[0] == 0).all()
     assert (target[1, 2:4, 2:4] == 1).all() and target[1].sum() == 4
     assert (target[2] == -1).all()
+
+
+def test_what_the_backend_reads_are_the_batches() -> None:
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("only TensorFlow is fed in a way of its own")
+    masked = examples()
+    masked.masks, masked.outlined = masked.images[..., 0] > 200, np.ones(20, bool)
+    batches = in_order(masked, 4, 8, negative=2)
+    read = feed(batches)
+    assert len(read) == len(batches) == 3  # Keras counts on it
+    for (images, targets), (own, own_targets) in zip(read, map(batches.__getitem__, range(3)), strict=True):
+        np.testing.assert_array_equal(images, own)
+        assert targets.keys() == own_targets.keys()
+        for name, values in own_targets.items():
+            np.testing.assert_array_equal(targets[name], values)

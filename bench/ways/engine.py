@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 import train
-from core.network.batches import Batches, Examples
+from core.network.batches import Batches, Examples, feed
 from core.network.distribution import spread
 from core.network.machine import set_up
 from core.network.objective import compile_for_training
@@ -86,5 +86,5 @@ class Engine:
         """Train for the steps, with all that the training does between them."""
         batches = Batches(self.draw, len(self.params.dataset.classes), self.order, self.batch, 0, self.negative)
         self.between.state.step = 0
-        self.trainee.fit(batches, shuffle=False, verbose=0, callbacks=self.between)
+        self.trainee.fit(feed(batches), shuffle=False, verbose=0, callbacks=self.between)
         self.between.check()

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from core.files import UserError
-from core.network.batches import Batches, Draw, Examples, epoch_order, in_order
+from core.network.batches import Batches, Draw, Examples, epoch_order, feed, in_order
 from core.network.distribution import own, parts, stop_together
 from core.network.normalisation import give_weights
 from core.network.objective import Recipe, compile_for_training, rules_of
@@ -76,7 +76,7 @@ def fit(
             order = epoch_order(recipe.seed, epoch, count)[state.step * recipe.batch_size :]
             for part in parts(order, recipe.batch_size) if len(order) else ():  # none: a signal came in the validation
                 batches = Batches(own(draw), classes, part, recipe.batch_size, epoch, negative)
-                trainee.fit(batches, shuffle=False, verbose=0, callbacks=between)
+                trainee.fit(feed(batches), shuffle=False, verbose=0, callbacks=between)
                 between.check()
                 state.sums = values_of(trainee.metrics_variables)
             row = {"epoch": epoch + 1, "learning_rate": float(trainee.optimizer.learning_rate)}
@@ -103,7 +103,7 @@ def judged(trainee: keras.Model, examples: Examples, recipe: Recipe, negative: i
     classes, rows, sizes = trainee.outputs[0].shape[-1], [], []
     for part in parts(np.arange(len(examples.labels)), recipe.batch_size):
         batches = Batches(own(lambda indices, _: examples[indices]), classes, part, recipe.batch_size, 0, negative)
-        rows.append(named(trainee.evaluate(batches, verbose=0, callbacks=between, return_dict=True)))
+        rows.append(named(trainee.evaluate(feed(batches), verbose=0, callbacks=between, return_dict=True)))
         sizes.append(len(part))
     return {f"val_{name}": float(np.average([row[name] for row in rows], weights=sizes)) for name in rows[0]}
 
