@@ -52,9 +52,12 @@ def test_threads_of_the_parent_do_not_hang_the_pool() -> None:
 
 def test_ctrl_c_ends_in_one_line() -> None:
     script = (
-        "import signal\nimport time\nfrom core.files import run\nfrom core.workers import workers\n"
+        "import os\nimport signal\nimport time\nfrom core.files import run\nfrom core.workers import workers\n"
         "def main():\n"
-        "    with workers() as pool:\n"
+        "    with workers(2) as pool:\n"
+        "        at_work = set()\n"
+        "        while len(at_work) < 2:\n"  # a worker that is still starting would show where
+        "            at_work.update(future.result() for future in [pool.submit(os.getpid) for _ in range(8)])\n"
         "        futures = [pool.submit(time.sleep, 1) for _ in range(4)]\n"
         "        print('started', flush=True)\n"
         "        [future.result() for future in futures]\n"
