@@ -80,17 +80,17 @@ def measure(
 ) -> dict:
     """Return a pipeline's tables and draw the curves behind them; `few` are the places of what takes many passes."""
     outlined, name = np.any(cases.masks, axis=(1, 2)), PIPELINE_NAMES[pipeline]
-    few_outlined = cases.take(few[outlined[few]])
     quick = without(explainer.methods, MANY_PASSES)
+    some, hit = cases.take(few), outlined[few]
+    maps = explainer.explain(some.images, some.targets, None, how.batch_size)
     table: dict = {"layer": explainer.layer, "map_size": explainer.parts.trunk.output.shape[1:3]}
     table |= summary.localise(explainer, cases.take(outlined), quick, how, pipeline)
-    table |= summary.localise(explainer, few_outlined, MANY_PASSES, how, pipeline)
+    scores = summary.score({method: maps[method][hit] for method in MANY_PASSES}, some.masks[hit])
+    table |= summary.tabulate([scores], some.take(hit), how)
 
-    some = cases.take(few)
-    maps = explainer.explain(some.images, some.targets, None, how.batch_size)
     faithfulness, curves = summary.faithful(explainer.model, maps, some, how, pipeline)
     figures.curves(curves, summary.curve_fractions(), f"{name}, {len(few)} images", folder / "faithfulness.png", dpi)
-    randomised = summary.randomise(explainer, some, how, pipeline)
+    randomised = summary.randomise(explainer, maps, some, how, pipeline)
     for verdict in randomised["verdicts"].values():
         print(f"{pipeline}: {verdict['sentence']}")
     left = {mode: {method: row["left"] for method, row in randomised[mode].items()} for mode in summary.MODES}
@@ -99,7 +99,7 @@ def measure(
     return table | {
         "faithfulness": {"n": len(few), **faithfulness},
         "sanity": {"n": len(few), **randomised},
-        "stability": {"n": len(few), **summary.stable(explainer, some, how)},
+        "stability": {"n": len(few), **summary.stable(explainer, maps, some, how)},
     }
 
 

@@ -177,9 +177,9 @@ def test_randomised_weights_compile_nothing_anew() -> None:
     images, ints = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 1)).astype(np.uint8), np.arange(2)
     cases = summary.Cases(images, np.zeros((2, 32, 32), bool), ints, ints, ints)
     how = summary.Measure(CLASSES, 2, 100, 0)
-    explainer.explain(images, ints, METHODS, 2)
+    learned = explainer.explain(images, ints, METHODS, 2)
     before = len(calls)
-    table = summary.randomise(explainer, cases, how, "test")
+    table = summary.randomise(explainer, learned, cases, how, "test")
     if keras.backend.backend() != "torch":  # which compiles nothing
         assert len(calls) == before
     assert table["layers"] == ["logits", "conv"]

@@ -135,7 +135,7 @@ def test_the_weights_return_even_after_an_error() -> None:
         return {"any": noise(0)}
 
     with pytest.raises(RuntimeError):
-        randomisation_test(model, fail, "cascading", 3)
+        randomisation_test(model, {"any": noise(0)}, fail, "cascading", 3)
     assert changed_layers(model, learned) == set()
 
 
@@ -143,7 +143,11 @@ def test_a_network_decides_gradients_and_not_the_controls() -> None:
     model = small()
     explainer, images = Explainer(model), np.random.default_rng(0).integers(0, 256, (4, 32, 32, 1)).astype(np.uint8)
     methods, classes = ["gradient", "sobel", "random"], np.zeros(4, int)
-    test = randomisation_test(model, lambda: explainer.explain(images, classes, methods), "cascading", 4)
+
+    def maps() -> dict[str, np.ndarray]:
+        return explainer.explain(images, classes, methods)
+
+    test = randomisation_test(model, maps(), maps, "cascading", 4)
     assert test.layers == ["logits", "conv2", "conv1", "conv0"] and set(test.likeness) == set(methods)
     for method in "sobel", "random":
         for values in test.likeness[method].values():
@@ -165,12 +169,12 @@ def test_a_method_that_reads_the_upper_layers_passes_and_one_that_reads_the_lowe
 
         return {"upper": map_of("conv2"), "lowest": map_of("conv0")}
 
-    test = randomisation_test(model, maps, "cascading", 4)
+    test = randomisation_test(model, maps(), maps, "cascading", 4)
     verdicts = test.verdicts()
     assert verdicts["upper"][0] and "conv2" in verdicts["upper"][1]
     assert test.left()["lowest"].round(2)[:3].tolist() == [1, 1, 1] and not verdicts["lowest"][0]
     assert abs(test.left()["lowest"][3]) < 0.1
-    independent = randomisation_test(model, maps, "independent", 4).left()
+    independent = randomisation_test(model, maps(), maps, "independent", 4).left()
     np.testing.assert_allclose(independent["upper"].round(1), [1, 0, 1, 1], atol=0.1)
     np.testing.assert_allclose(independent["lowest"].round(1), [1, 1, 1, 0], atol=0.1)
 
@@ -178,14 +182,19 @@ def test_a_method_that_reads_the_upper_layers_passes_and_one_that_reads_the_lowe
 def test_one_image_and_none() -> None:
     assert all(values.shape == (0,) for values in similarity(noise(0, 0), noise(1, 0)).values())
     model = small()
-    test = randomisation_test(model, lambda: {"fixed": noise(0, 1)}, "cascading", 2)
+    fixed = {"fixed": noise(0, 1)}
+    test = randomisation_test(model, fixed, lambda: fixed, "cascading", 2)
     np.testing.assert_allclose(test.left()["fixed"], 1, atol=0.01)
 
 
 def test_stability_of_maps_that_move_with_the_image_and_of_one_that_does_not() -> None:
     images = np.random.default_rng(0).integers(20, 230, (3, 40, 40, 1)).astype(np.uint8)
     fixed = np.broadcast_to(noise(5, 1, 40), (3, 40, 40))
-    found = stability(lambda images: {"image": images[..., 0].astype(np.float32), "fixed": fixed}, images, shift=3)
+
+    def maps(images: np.ndarray) -> dict[str, np.ndarray]:
+        return {"image": images[..., 0].astype(np.float32), "fixed": fixed}
+
+    found = stability(maps(images), maps, images, shift=3)
     for name in "rank_correlation", "ssim", "hog_correlation":
         np.testing.assert_allclose(found["image"]["shift"][name], 1, atol=0.01)
         assert (found["image"]["noise"][name] > 0.9).all()
@@ -205,7 +214,7 @@ def test_chance_is_taken_of_the_maps_at_hand() -> None:
         random = any((now != old).any() for now, old in zip(model.get_weights(), learned, strict=True))
         return {"keeps": spots + 0.6 * noise(4, 8) * random, "loses": noise(5, 8) if random else spots}
 
-    test = randomisation_test(model, maps, "cascading", 4, seeds=(0, 1))
+    test = randomisation_test(model, maps(), maps, "cascading", 4, seeds=(0, 1))
     assert test.likeness["keeps"]["ssim"].shape == (4, 16)
     assert similarity(spots, np.roll(spots, 4, axis=0))["ssim"].mean() > test.likeness["keeps"]["ssim"].mean()
     verdicts = test.verdicts()

@@ -6,6 +6,7 @@ be for a class, is like nothing: one draw of random weights says little, two or 
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -188,25 +189,29 @@ class RandomisationTest:
 
 
 def randomisation_test(
-    model: keras.Model, maps: Callable[[], Maps], mode: str, steps: int, seeds: Sequence[int] = (0,)
+    model: keras.Model, learned: Maps, maps: Callable[[], Maps], mode: str, steps: int, seeds: Sequence[int] = (0,)
 ) -> RandomisationTest:
-    """Compare the model's maps with those after each step of `randomisations`, for each seed.
+    """Compare the model's maps, `learned`, with those after each step of `randomisations`, for each seed.
 
-    `maps()` explains the model as it is at that moment, always the same images and classes; of one image alone chance
-    cannot be told and counts as 0. Memory holds two sets of maps.
+    `maps()` explains the model as it is at that moment, always the images and classes of `learned`; of one image alone
+    chance cannot be told and counts as 0. Memory holds two sets of maps.
     """
-    learned = {method: _describe(values) for method, values in maps().items()}
-    others = {method: _of_other_images(described) for method, described in learned.items()}
+    before = {method: _describe(values) for method, values in learned.items()}
+    others = {method: _of_other_images(described) for method, described in before.items()}
     layers: dict[str, None] = {}
     runs: list[list[dict[str, tuple[Likeness, Likeness]]]] = []
-    for seed in seeds:
-        runs.append([])
-        for layer in randomisations(model, mode, steps, seed):
-            layers[layer] = None
-            now = {method: _describe(values) for method, values in maps().items()}
-            runs[-1].append(
-                {method: (_likeness(learned[method], d), _likeness(others[method], d)) for method, d in now.items()}
-            )
+
+    def compare(method: str, values: np.ndarray) -> tuple[Likeness, Likeness]:
+        now = _describe(values)
+        return _likeness(before[method], now), _likeness(others[method], now)
+
+    with ThreadPoolExecutor() as threads:  # which NumPy and OpenCV leave to each other while they compute
+        for seed in seeds:
+            runs.append([])
+            for layer in randomisations(model, mode, steps, seed):
+                layers[layer] = None
+                now = maps()
+                runs[-1].append(dict(zip(now, threads.map(compare, now.keys(), now.values()), strict=True)))
 
     def collect(which: int) -> dict[str, Likeness]:
         return {
@@ -233,9 +238,14 @@ def _of_other_images(described: _Described) -> _Described:
 
 
 def stability(
-    maps: Callable[[np.ndarray], Maps], images: np.ndarray, shift: int = 4, noise: float = 2.0, seed: int = 0
+    still: Maps,
+    maps: Callable[[np.ndarray], Maps],
+    images: np.ndarray,
+    shift: int = 4,
+    noise: float = 2.0,
+    seed: int = 0,
 ) -> dict[str, dict[str, Likeness]]:
-    """Compare the maps of images (N, H, W, C) with those of the same images, changed as no reader would notice.
+    """Compare `still`, the maps of images (N, H, W, C), with those of the images changed as no reader would notice.
 
     `shift`: by so many pixels down and right, the border repeated; the maps are shifted back and compared where both
     have a value. `noise`: Gaussian, of this standard deviation in grey levels. Returns {method: {change: likeness}}.
@@ -244,8 +254,8 @@ def stability(
     moved = np.pad(images, ((0, 0), (shift, 0), (shift, 0), (0, 0)), mode="edge")[:, :height, :width]
     noisy = images + np.random.default_rng(seed).normal(0, noise, images.shape)
     still, shifted, shaken = (
-        {method: importance(values) for method, values in maps(changed).items()}
-        for changed in (images, moved, np.clip(noisy, 0, 255).astype(np.float32))
+        {method: importance(values) for method, values in found.items()}
+        for found in (still, maps(moved), maps(np.clip(noisy, 0, 255).astype(np.float32)))
     )
     return {
         method: {

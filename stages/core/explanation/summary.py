@@ -26,6 +26,8 @@ FRACTIONS = tuple(np.linspace(0, 1, 11).round(2).tolist())  # of deletion and in
 STEPS, SEEDS = 5, (0, 1)  # of weight randomisation
 SHIFT, NOISE = 4, 2.0  # pixels, grey levels
 
+Scores = Mapping[str, Mapping[str, np.ndarray]]  # method -> score -> (N,)
+
 
 @dataclass(frozen=True)
 class Cases:
@@ -84,23 +86,31 @@ def localise(explainer: Explainer, cases: Cases, methods: Sequence[str], how: Me
     """Score the maps of lesion images: {method: {score: mean}}; the pointing game of Grad-CAM and of the lesion map by
     class and size as well."""
     rows = [
-        {
-            method: localisation.scores(importance(maps), part.masks)
-            for method, maps in explainer.explain(part.images, part.targets, methods, how.batch_size, start).items()
-        }
+        score(explainer.explain(part.images, part.targets, methods, how.batch_size, start), part.masks)
         for start, part in progress(list(_blocks(cases)), f"{what}: maps of {BLOCK} images")
     ]
+    return tabulate(rows, cases, how)
+
+
+def score(maps: Mapping[str, np.ndarray], masks: np.ndarray) -> Scores:
+    """Every score of every method's maps: {method: {score: (N,)}}."""
+    return {method: localisation.scores(importance(values), masks) for method, values in maps.items()}
+
+
+def tabulate(blocks: Sequence[Scores], cases: Cases, how: Measure) -> dict:
+    """Put the scores of the cases, given block by block, into the table of `localise`."""
     table: dict = {}
-    for method in methods:
-        scores = {score: np.concatenate([[], *(row[method][score] for row in rows)]) for score in localisation.SCORES}
-        table[method] = {score: how.mean(values, cases.groups) for score, values in scores.items()}
+    for method in blocks[0]:
+        scores = {name: np.concatenate([block[method][name] for block in blocks]) for name in localisation.SCORES}
+        table[method] = {name: how.mean(values, cases.groups) for name, values in scores.items()}
         if method in ("grad_cam", LESION_MAP):
             table[method] |= _pointing_by(scores["pointing_game"], cases, how)
     return table
 
 
 def _blocks(cases: Cases) -> Any:
-    return ((start, cases.take(slice(start, start + BLOCK))) for start in range(0, len(cases), BLOCK))
+    starts = range(0, len(cases), BLOCK) or [0]  # of no case at all, one empty block
+    return ((start, cases.take(slice(start, start + BLOCK))) for start in starts)
 
 
 def _pointing_by(hits: np.ndarray, cases: Cases, how: Measure) -> dict:
@@ -166,8 +176,8 @@ def curve_fractions() -> dict[str, Sequence[float]]:
     }
 
 
-def randomise(explainer: Explainer, cases: Cases, how: Measure, what: str) -> dict:
-    """Compare the maps with those of randomised weights.
+def randomise(explainer: Explainer, learned: Mapping[str, np.ndarray], cases: Cases, how: Measure, what: str) -> dict:
+    """Compare the maps of the cases, `learned`, with those of randomised weights.
 
     {mode: {method: {measure: a mean a step, other_image: its chance level, left: a share a step}}}, the layers of the
     steps, and for each method a verdict on the cascade."""
@@ -175,7 +185,9 @@ def randomise(explainer: Explainer, cases: Cases, how: Measure, what: str) -> di
     for mode, left_out in progress(MODES.items(), f"{what}: randomised weights", len(MODES)):
         methods = without(explainer.methods, left_out)
         explain = partial(explainer.explain, cases.images, cases.targets, methods, how.batch_size)
-        test = sanity.randomisation_test(explainer.model, explain, mode, STEPS, SEEDS)
+        test = sanity.randomisation_test(
+            explainer.model, {method: learned[method] for method in methods}, explain, mode, STEPS, SEEDS
+        )
         left, chance = test.left(), test.other_image
         table["layers"] = test.layers
         table[mode] = {
@@ -207,10 +219,12 @@ def cascade_maps(explainer: Explainer, case: Cases, how: Measure) -> dict[str, d
     return steps
 
 
-def stable(explainer: Explainer, cases: Cases, how: Measure) -> dict:
-    """How alike the maps stay under a small shift and a small noise: {method: {change: {measure: mean}}}."""
+def stable(explainer: Explainer, still: Mapping[str, np.ndarray], cases: Cases, how: Measure) -> dict:
+    """How alike the maps of the cases, `still`, stay under a small shift and a small noise: {method: {change: {measure:
+    mean}}}."""
     methods = without(explainer.methods, CONTROLS)
     found = sanity.stability(
+        {method: still[method] for method in methods},
         lambda images: explainer.explain(images, cases.targets, methods, how.batch_size),
         cases.images,
         SHIFT,
