@@ -18,6 +18,7 @@ import numpy as np
 
 from core.figures import data as figures
 from core.files import UserError, progress, read_csv, read_json, replacing, run, write_csv, write_json, write_png
+from core.images import described
 from core.images.cropping import cut_out, head_of
 from core.images.descriptors import Description, describe
 from core.images.imaging import cut, resize_mask
@@ -26,7 +27,7 @@ from core.sources.reading import BadImage, Limits, decode_grey, read_file, read_
 from core.sources.records import ImageRecord, read_records, write_records
 from core.workers import workers
 
-RAW, MASKS = Path("data/raw"), Path("data/masks")
+RAW, MASKS, DESCRIPTIONS = Path("data/raw"), Path("data/masks"), Path("data/descriptions")
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,6 @@ class Cropped:
     cut_shape: tuple[int, ...]  # after the crop, before the resize
     whole: bool  # no head was found: the image is kept whole, as in the report
     sha256: str  # of the file
-    description: Description
 
 
 @dataclass(frozen=True)
@@ -56,20 +56,24 @@ def main() -> None:
     records = read_records("data/raw.csv")
     if len({cropped_name(record.path) for record in records}) < len(records):
         raise UserError("data/raw: two images differ by an added .png alone in their names; rename one")
-    refused = [Quarantined(row["path"], row["reason"], int(row["size"])) for row in read_csv("data/refused.csv")]
-    with replacing("data/cropped") as own, replacing("data/external") as external:
-        for folder in (own, external):
-            (folder / "images").mkdir(parents=True)
-            (folder / "masks").mkdir()
+    used: list[Cropped] = []
+    bad = [Quarantined(row["path"], row["reason"], int(row["size"])) for row in read_csv("data/refused.csv")]
+    with replacing("data/cropped") as own, replacing("data/external") as external, replacing(DESCRIPTIONS) as folder:
+        for images in (own, external):
+            (images / "images").mkdir(parents=True)
+            (images / "masks").mkdir()
         work = partial(crop_one, settings=params.crop, own=own, external=external)
-        with workers() as pool:
-            results = list(progress(pool.map(work, records, chunksize=16), "crop", len(records)))
-        used = [result for result in results if isinstance(result, Cropped)]
-        bad = refused + [result for result in results if isinstance(result, Quarantined)]
+        with described.writing(folder) as write_description, workers() as pool:
+            for result in progress(pool.map(work, records, chunksize=16), "crop", len(records)):
+                if isinstance(result, Quarantined):
+                    bad.append(result)
+                else:
+                    cropped, description = result
+                    used.append(cropped)
+                    write_description(cropped.record.path, cropped.sha256, description)
         write_csv("data/quarantine.csv", [vars(file) for file in bad], ["path", "reason", "size"])
         stop_when_too_many(bad, len(used) + len(bad), params.crop.max_quarantined)
     write_records("data/cropped.csv", [result.record for result in used])
-    write_descriptions(used)
     ignored = sum(table["ignored"] for table in read_json("metrics/dataset.json").values())
     write_json("metrics/crop.json", summary(used, bad, ignored))
     first = {label: next(u.raw for u in used if u.raw.label == label) for label in params.dataset.classes}
@@ -77,7 +81,9 @@ def main() -> None:
     figures.resolutions([u.shape for u in used], [u.cut_shape for u in used], params.crop.size, params.plots.dpi)
 
 
-def crop_one(record: ImageRecord, settings: Crop, own: Path, external: Path) -> Cropped | Quarantined:
+def crop_one(
+    record: ImageRecord, settings: Crop, own: Path, external: Path
+) -> tuple[Cropped, Description] | Quarantined:
     """Crop one image and its mask, and describe it for the audit, from one decoding; runs in a worker process."""
     limits = Limits(settings.min_side, settings.max_pixels)
     try:
@@ -101,7 +107,7 @@ def crop_one(record: ImageRecord, settings: Crop, own: Path, external: Path) -> 
     changed = replace(record, path=name, mask=name if record.mask else "")
     digest = hashlib.sha256(data).hexdigest()
     kept = cut(grey, head.box).shape
-    return Cropped(record, changed, grey.shape, kept, head.contour is None, digest, describe(grey))
+    return Cropped(record, changed, grey.shape, kept, head.contour is None, digest), describe(grey)
 
 
 def cropped_name(path: str) -> str:
@@ -115,16 +121,6 @@ def stop_when_too_many(bad: list[Quarantined], found: int, allowed: float) -> No
             f"data/quarantine.csv: {len(bad)} of {found} images cannot be used, more than crop.max_quarantined = "
             f"{allowed:.2%}. Mend or remove them, or raise it. The first: {listed}"
         )
-
-
-def write_descriptions(used: list[Cropped]) -> None:
-    """Write what the audit compares, in the order of data/cropped.csv."""
-    with replacing("data/descriptions") as folder:
-        folder.mkdir()
-        np.save(folder / "descriptors.npy", np.stack([u.description.descriptor for u in used]))
-        np.save(folder / "thumbnails.npy", np.stack([u.description.thumbnail for u in used]))
-        rows = [{"path": u.record.path, "bytes": u.sha256, "pixels": u.description.pixel_sha256} for u in used]
-        write_csv(folder / "hashes.csv", rows, ["path", "bytes", "pixels"])
 
 
 def summary(used: list[Cropped], bad: list[Quarantined], ignored: int) -> dict:

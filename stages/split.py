@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from core.figures import data as figures
-from core.files import UserError, read_csv, run, write_csv, write_json
+from core.files import UserError, run, write_csv, write_json
+from core.images import described
 from core.images.dataset import Sample, write_samples
 from core.images.descriptors import ORIENTATIONS
 from core.images.duplicates import LEVELS, Pairs, Thresholds, find_pairs, group
@@ -29,11 +30,8 @@ def main() -> None:
     params = load_params()
     classes, settings = params.dataset.classes, params.split
     records = read_records("data/cropped.csv")
-    descriptors = np.load(DESCRIPTIONS / "descriptors.npy")
-    thumbnails = np.load(DESCRIPTIONS / "thumbnails.npy", mmap_mode="r")
-    hashes = read_csv(DESCRIPTIONS / "hashes.csv")
-    byte_hashes, pixel_hashes = (np.array([row[level] for row in hashes]) for level in ("bytes", "pixels"))
-    pairs = find_pairs(descriptors, thumbnails, byte_hashes, pixel_hashes, Thresholds(**params.audit.model_dump()))
+    descriptions = described.read(DESCRIPTIONS)
+    pairs = find_pairs(*descriptions, Thresholds(**params.audit.model_dump()))
     copies = group(pairs, len(records))
     kin = join(copies, np.array([record.patient for record in records]))
 
@@ -57,11 +55,11 @@ def main() -> None:
             if not any(sample.label == label for sample in tables[name]):
                 raise UserError(f"split: no image of {label} is left for {name}; add images or change params split")
     write_pairs(pairs, records)
-    audit = summarise(pairs, records, parts, descriptors)
+    audit = summarise(pairs, records, parts, descriptions.descriptors)
     audit["external_left_out"] = {"images": int(shared.sum())}
     write_json("metrics/split.json", {**{name: counts(table) for name, table in tables.items()}, "audit": audit})
     figures.copies(audit, params.plots.dpi)
-    figures.copy_pairs(example_pairs(pairs, records, thumbnails), params.plots.dpi)
+    figures.copy_pairs(example_pairs(pairs, records, descriptions.thumbnails), params.plots.dpi)
 
 
 def counts(table: list[Sample]) -> dict[str, int]:

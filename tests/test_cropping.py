@@ -28,7 +28,7 @@ def by_training(files: dict[str, bytes], size: int, settings: Crop, monkeypatch:
     monkeypatch.setattr(stage, "describe", lambda grey: None)  # for the audit of copies alone, and slow
     own = Path("data/cropped")
     done = [stage.crop_one(ImageRecord(name, "a", ""), settings, own, Path("data/external")) for name in files]
-    cropped = [result for result in done if isinstance(result, stage.Cropped)]
+    cropped = [result[0] for result in done if isinstance(result, tuple)]
     assert len(cropped) == len(files)
     samples = [Sample(result.record.path, "a", "", "", "", "", "0") for result in cropped]
     return load_images(samples, size)

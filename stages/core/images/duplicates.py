@@ -20,7 +20,7 @@ Image = NDArray[np.uint8]
 
 LEVELS = ("bytes", "pixels", "near")
 
-BLOCK = 2**26  # similarities held at once: 256 MiB
+BLOCK = 2**24  # similarities held at once: 64 MiB
 CHUNK = 2000  # candidate pairs a task of a worker process
 
 
