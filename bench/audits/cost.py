@@ -1,4 +1,4 @@
-"""What a search for copies costs: seconds of the processors and memory, of this process and its workers."""
+"""What work costs: seconds of the processors, and memory, of a process and its workers."""
 
 import re
 import resource
@@ -10,17 +10,18 @@ import psutil
 
 
 @contextmanager
-def peak_memory():
-    """The largest sum, in GiB, of this process's and its workers' anonymous memory, looked at twice a second. Pages of
-    the thumbnails' file are not counted: the kernel takes them back when it needs them."""
+def peak_memory(pid=None):
+    """The largest sum, in GiB, of the process's (default: this one's) and its workers' anonymous memory, looked at ten
+    times a second. Pages of files, such as the thumbnails', are not counted: the kernel takes them back when it needs
+    them."""
     peak, over = [0.0], threading.Event()
 
     def watch():
-        process = psutil.Process()
-        while not over.wait(0.5):
+        process = psutil.Process(pid)
+        while not over.wait(0.1):
             anonymous = 0
-            for one in [process, *process.children(recursive=True)]:
-                with suppress(OSError):  # a worker that has just ended
+            with suppress(OSError, psutil.Error):  # a process that has just ended
+                for one in [process, *process.children(recursive=True)]:
                     status = Path(f"/proc/{one.pid}/status").read_text()
                     anonymous += sum(map(int, re.findall(r"RssAnon:\s+(\d+)", status)))  # a zombie has none
             peak[0] = max(peak[0], anonymous / 2**20)

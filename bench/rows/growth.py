@@ -3,7 +3,6 @@
 A stage takes some seconds to start whatever its data. What counts is each image beyond that: the cost is linear when
 the images from 4 to 16 times cost no more, one by one, than those from 1 to 4 times."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import time
 from pathlib import Path
 
 import yaml
+from audits.cost import peak_memory
 
 from core.files import write_csv, write_json
 from core.sources.records import ImageRecord, write_records
@@ -22,11 +22,12 @@ from rows.running import ROOT, WAYS, Failed, Figure
 TIMES = (1, 4, 16)
 STAGES = ("crop", "split", "evaluate")
 SIZE = 64  # pixels of the network's input: what it says costs the same whatever it has learned
+RUNS = 2  # of which the faster counts
 NOISE = 1.15  # less than this is no growth
 
 
 def measure(settings: Settings) -> list[Line]:
-    full = 250 if archive() else 32  # phantoms have to be drawn first
+    full = 430 if archive() else 32  # phantoms have to be drawn first
     unit, growth = (24, (1, 2, 4)) if settings.quick else (full, TIMES)
     taken: dict[str, list[tuple[float, float]]] = {stage: [] for stage in STAGES}
     with tempfile.TemporaryDirectory() as temporary:
@@ -42,7 +43,8 @@ def measure(settings: Settings) -> list[Line]:
                 if stage == "evaluate":
                     size = ("--study", ".", "--network", "compact", "--size", SIZE, "--batch", 32, "--steps", 1)
                     call(folder, WAYS / "write_models.py", *size)
-                taken[stage].append(call(folder, ROOT / f"stages/{stage}.py"))
+                runs = [call(folder, ROOT / f"stages/{stage}.py") for _ in range(RUNS)]
+                taken[stage].append(tuple(min(run) for run in zip(*runs, strict=True)))
             shutil.rmtree(folder)
     return [line for stage in STAGES for line in lines(stage, taken[stage], [unit * times for times in growth])]
 
@@ -63,17 +65,18 @@ def study(folder: Path, raw: Path, files: list[tuple[str, str]]) -> Path:
 
 
 def call(folder: Path, script: Path, *arguments: object) -> tuple[float, float]:
-    """Run a script in the study; return its seconds and the peak memory of its largest process in MiB."""
+    """Run a script in the study; return its seconds and the peak of its and its workers' own memory in MiB."""
     begin = time.perf_counter()
     with (folder / "log.txt").open("w+") as log:
         command = [sys.executable, str(script), *map(str, arguments)]
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)  # it is gone: nobody else needs to wait
+        with peak_memory(process.pid) as gib:
+            process.wait()
+            seconds = time.perf_counter() - begin
         if process.returncode:
             log.seek(0)
             raise Failed(f"{script.name}: {(log.read().strip().splitlines() or ['no word'])[-1]}")
-    return time.perf_counter() - begin, used.ru_maxrss / 1024
+    return seconds, gib[0] * 1024
 
 
 def lines(stage: str, taken: list[tuple[float, float]], counts: list[int]) -> list[Line]:
