@@ -96,6 +96,10 @@ def test_many_channels_are_mixed_down_the_same_way_each_time() -> None:
     described = novelty.describe(images, [maps])
     assert described.shape == (2, (2 + 16) * novelty.MOST_CHANNELS + 22)
     assert np.array_equal(described, novelty.describe(images, [maps]))
+    swapped = novelty.describe(images, [maps[::-1, ::-1]])  # images exchanged, each upside down
+    cells = slice(2 * novelty.MOST_CHANNELS, 18 * novelty.MOST_CHANNELS)
+    upright = swapped[::-1, cells].reshape(2, 4, 4, -1)[:, ::-1].reshape(2, -1)
+    assert np.allclose(upright, described[:, cells], atol=1e-5)
 
 
 def test_strangers_repeat_and_the_halves_share_no_kind() -> None:
