@@ -13,6 +13,8 @@ rows that `table` does not measure keep their place.
 """
 
 import argparse
+import functools
+import operator
 import os
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "stages"))
@@ -75,11 +78,6 @@ VARIANTS = {  # of all levers, their strengths changed
         f"augment.counterfactual.{name}": rate for name, rate in {"remove": 0.1, "insert": 0.45, "sham": 0.15}.items()
     },
 }
-STUDIED = {  # the study's mixture as it is
-    "augment.phantoms": 0.12,
-    "augment.counterfactual.remove": 0.18,
-    "augment.counterfactual.insert": 0.27,
-}
 SEEDS = (1, 2, 3)
 MEASURES = {  # name in the JSON -> heading
     "validation_accuracy": "val. accuracy",
@@ -100,6 +98,7 @@ def rows() -> dict[str, tuple[dict, tuple[int, ...]]]:
     table: dict[str, tuple[dict, tuple[int, ...]]] = {"none": (off, SEEDS)}
     for lever, switch in LEVERS.items():
         table[f"{lever}-alone"] = {name: value for name, value in off.items() if name not in switch}, SEEDS[:1]
+    table["lesion_map-alone"] = table["lesion_map-alone"][0], SEEDS
     table["phantoms-alone"] = off | PHANTOMS, SEEDS[:1]
     table["all"] = {}, SEEDS
     for lever, switch in LEVERS.items():
@@ -111,8 +110,14 @@ def rows() -> dict[str, tuple[dict, tuple[int, ...]]]:
     imagenet = EFFICIENTNET | {"model.weights": "imagenet"}
     table["imagenet-alone"] = off | imagenet, SEEDS[:1]
     table["all-efficientnet-imagenet-calm"] = imagenet | CALM, SEEDS[:1]
-    table["study"] = imagenet | CALM | STUDIED, SEEDS
+    table["study"] = imagenet | mixture_today() | CALM, SEEDS
     return table
+
+
+def mixture_today() -> dict:
+    """What the study's params.yaml says of the keys of MIXTURE."""
+    params = yaml.safe_load((ROOT / STUDY / "params.yaml").read_text())
+    return {name: functools.reduce(operator.getitem, name.split("."), params) for name in MIXTURE}
 
 
 def queue(chosen: list[str]) -> None:

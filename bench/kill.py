@@ -6,7 +6,7 @@
 `kill -9` hits the whole process group: dvc, the stage, its workers. Then `dvc repro` is called again, and its dvc.lock,
 which holds the digest of every output, must be the undisturbed one's. Prints a line a moment, with the outputs that
 differ, and `n of n`; exit code 1 when any does. Takes about the time of 1.5 undisturbed runs a moment:
-two to three minutes on 2 cores, more with JAX (which compiles) and PyTorch (which does not).
+two to three minutes on 2 cores.
 """
 
 import os

@@ -17,14 +17,15 @@ def peak_memory(pid=None):
     peak, over = [0.0], threading.Event()
 
     def watch():
-        process = psutil.Process(pid)
-        while not over.wait(0.1):
-            anonymous = 0
-            with suppress(OSError, psutil.Error):  # a process that has just ended
+        with suppress(psutil.NoSuchProcess):  # it has ended, and there is nothing more to look at
+            process = psutil.Process(pid)
+            while not over.wait(0.1):
+                anonymous = 0
                 for one in [process, *process.children(recursive=True)]:
-                    status = Path(f"/proc/{one.pid}/status").read_text()
-                    anonymous += sum(map(int, re.findall(r"RssAnon:\s+(\d+)", status)))  # a zombie has none
-            peak[0] = max(peak[0], anonymous / 2**20)
+                    with suppress(OSError):  # a worker that has just ended
+                        status = Path(f"/proc/{one.pid}/status").read_text()
+                        anonymous += sum(map(int, re.findall(r"RssAnon:\s+(\d+)", status)))  # a zombie has none
+                peak[0] = max(peak[0], anonymous / 2**20)
 
     watching = threading.Thread(target=watch)
     watching.start()

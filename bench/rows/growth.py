@@ -1,7 +1,7 @@
 """Row `growth`: seconds and peak memory of the stages crop, split and evaluate, on 1, 4 and 16 times the images.
 
 A stage takes some seconds to start whatever its data. What counts is each image beyond that: the cost is linear when
-the images from 4 to 16 times cost no more, one by one, than those from 1 to 4 times."""
+the images from 4 to 16 times cost no more, one by one, than those from 1 to 4 times. The least of repeats counts."""
 
 import shutil
 import subprocess
@@ -22,7 +22,6 @@ from rows.running import ROOT, WAYS, Failed, Figure
 TIMES = (1, 4, 16)
 STAGES = ("crop", "split", "evaluate")
 SIZE = 64  # pixels of the network's input: what it says costs the same whatever it has learned
-RUNS = 2  # of which the faster counts
 NOISE = 1.15  # less than this is no growth
 
 
@@ -43,7 +42,7 @@ def measure(settings: Settings) -> list[Line]:
                 if stage == "evaluate":
                     size = ("--study", ".", "--network", "compact", "--size", SIZE, "--batch", 32, "--steps", 1)
                     call(folder, WAYS / "write_models.py", *size)
-                runs = [call(folder, ROOT / f"stages/{stage}.py") for _ in range(RUNS)]
+                runs = [call(folder, ROOT / f"stages/{stage}.py") for _ in range(settings.repeats)]
                 taken[stage].append(tuple(min(run) for run in zip(*runs, strict=True)))
             shutil.rmtree(folder)
     return [line for stage in STAGES for line in lines(stage, taken[stage], [unit * times for times in growth])]
