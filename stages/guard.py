@@ -18,7 +18,7 @@ from core.images.dataset import EXTERNAL, load_images, read_samples
 from core.network.machine import set_up
 from core.network.saved import load_for
 from core.params import Params, load_params
-from core.prediction.inner import predict_maps
+from core.prediction.inner import predict_maps, with_inner_outputs
 from core.sources import strangers
 
 PIPELINES = ("noaug", "aug")
@@ -43,8 +43,9 @@ def main() -> None:
     table = {}
     for pipeline in progress(PIPELINES, "guard"):
         model, _ = load_for(params.dataset.classes, f"models/{pipeline}.keras")
+        network = with_inner_outputs(model)
         described = {
-            name: np.concatenate([novelty.describe(*batch) for batch in predict_maps(model, part)])
+            name: np.concatenate([novelty.describe(*batch) for batch in predict_maps(network, part)])
             for name, part in images.items()
             if len(part)
         }

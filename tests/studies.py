@@ -12,7 +12,7 @@ from core.images.cropping import to_network
 from core.network.model import build
 from core.network.saved import save
 from core.params import load_params
-from core.prediction.inner import predict_maps
+from core.prediction.inner import predict_maps, with_inner_outputs
 from core.prediction.inputs import read_crop
 
 ROOT = Path(__file__).parent.parent
@@ -42,7 +42,8 @@ def tiny_study(folder: Path) -> Path:
     save(model, folder / f"models/{params['pipeline']}.keras", card)
     settings = load_params(folder / "params.yaml").crop
     crops = np.stack([read_crop(png(disc(seed)), "disc.png", settings) for seed in range(100, 400)])
-    described = np.concatenate([novelty.describe(*batch) for batch in predict_maps(model, to_network(crops, SIZE))])
+    maps = predict_maps(with_inner_outputs(model), to_network(crops, SIZE))
+    described = np.concatenate([novelty.describe(*batch) for batch in maps])
     novelty.fit(described[:60], described[60:], 0.0).save(folder / f"models/{params['pipeline']}-guard.npz")
     write_json(folder / f"metrics/{params['pipeline']}.json", {"selective": {"threshold": 0.4}})
     return folder

@@ -1,5 +1,6 @@
 """The detector of what is no brain MRI: known answers, and a file that repeats."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,13 @@ def test_the_file_repeats_and_gives_the_same_answers(tmp_path: Path) -> None:
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     read = novelty.load(tmp_path / "a.npz")
     assert np.array_equal(read.scores(cloud(50, 7)), detector.scores(cloud(50, 7)))
+
+
+def test_the_bytes_of_a_file_do_not_depend_on_the_python(tmp_path: Path) -> None:
+    ones = np.ones(2, np.float32)
+    novelty.Detector(ones, ones, np.eye(2, dtype=np.float32), ones, ones, ones, 0.5).save(tmp_path / "guard.npz")
+    digest = hashlib.sha256((tmp_path / "guard.npz").read_bytes()).hexdigest()
+    assert digest == "446ec5d638ab0412fd0c71337126aeea5449401c27fa528e126bde101e29f608"
 
 
 def test_a_broken_file_and_another_network_are_one_line_each(detector: novelty.Detector, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ logistic regression that tells training images from strangers (after Hendrycks, 
 Detection with Outlier Exposure, ICLR 2019). Their sum decides, each measured by its spread over validation images.
 """
 
+import io
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -97,8 +99,12 @@ class Detector:
 
     def save(self, path: Path | str) -> None:
         """Write the detector as an .npz file; the same detector gives the same bytes."""
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **vars(self))
+        with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as file:
+            for name, value in vars(self).items():
+                array = io.BytesIO()
+                np.save(array, value)
+                # np.savez leaves the header to Python, whose versions write different ones.
+                file.writestr(zipfile.ZipInfo(f"{name}.npy"), array.getvalue())
 
     def _raw(self, descriptions: np.ndarray) -> np.ndarray:
         """Mahalanobis distance to the training images and likeness to strangers, float (N, 2)."""
