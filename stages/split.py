@@ -31,7 +31,7 @@ def main() -> None:
     classes, settings = params.dataset.classes, params.split
     records = read_records("data/cropped.csv")
     descriptions = described.read(DESCRIPTIONS)
-    pairs = find_pairs(*descriptions, Thresholds(**params.audit.model_dump()))
+    pairs = find_pairs(**descriptions._asdict(), thresholds=Thresholds(**params.audit.model_dump()))
     copies = group(pairs, len(records))
     kin = join(copies, np.array([record.patient for record in records]))
 

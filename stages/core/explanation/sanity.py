@@ -205,7 +205,7 @@ def randomisation_test(
         now = _describe(values)
         return _likeness(before[method], now), _likeness(others[method], now)
 
-    with ThreadPoolExecutor() as threads:  # which NumPy and OpenCV leave to each other while they compute
+    with ThreadPoolExecutor() as threads:  # NumPy and OpenCV let go of the interpreter's lock while they compute
         for seed in seeds:
             runs.append([])
             for layer in randomisations(model, mode, steps, seed):

@@ -206,7 +206,6 @@ def randomise(explainer: Explainer, learned: Mapping[str, np.ndarray], cases: Ca
 
 def cascade_maps(explainer: Explainer, case: Cases, how: Measure) -> dict[str, dict[str, np.ndarray]]:
     """Maps of one image, {step: {method: (S, S)}}: as learned, then as the weights are randomised from the logits."""
-
     methods = without(explainer.methods, CONTROLS)
 
     def maps() -> dict[str, np.ndarray]:
@@ -220,8 +219,9 @@ def cascade_maps(explainer: Explainer, case: Cases, how: Measure) -> dict[str, d
 
 
 def stable(explainer: Explainer, still: Mapping[str, np.ndarray], cases: Cases, how: Measure) -> dict:
-    """How alike the maps of the cases, `still`, stay under a small shift and a small noise: {method: {change: {measure:
-    mean}}}."""
+    """How alike the maps of the cases, `still`, stay under a small shift and a small noise.
+
+    {method: {change: {measure: mean}}}."""
     methods = without(explainer.methods, CONTROLS)
     found = sanity.stability(
         {method: still[method] for method in methods},
