@@ -6,10 +6,11 @@
 
 compact_lesion from random weights, at 96 pixels, 14 epochs, one thread: a tenth of the study's cost, so that all rows
 fit into an hour or two on 2 cores; in the rows named efficientnet the study's own network, from random weights or from
-ImageNet's. Rows can be compared with each other, not with the study. `table` reads each
-experiment's model from DVC's cache and asks it about the study's grouped validation and test splits and the external
-tumours; it writes studies/compact-robust/ablation.{json,md,png}. Both commands take the names of rows (default: all);
-rows that `table` does not measure keep their place.
+ImageNet's. These rows can be compared with each other, not with the study; for that there is study-in-full, the study
+itself with three seeds, each half an hour with nothing beside it. `table` reads an experiment's model from DVC's cache
+and asks it about the study's grouped validation and test splits and the external tumours; it writes
+studies/compact-robust/ablation.{json,md,png}. Both commands take the names of rows (default: all); rows that `table`
+does not measure keep their place.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib
@@ -110,14 +112,15 @@ def rows() -> dict[str, tuple[dict, tuple[int, ...]]]:
     imagenet = EFFICIENTNET | {"model.weights": "imagenet"}
     table["imagenet-alone"] = off | imagenet, SEEDS[:1]
     table["all-efficientnet-imagenet-calm"] = imagenet | CALM, SEEDS[:1]
-    table["study"] = imagenet | mixture_today() | CALM, SEEDS
+    table["study"] = imagenet | today(MIXTURE) | CALM, SEEDS
+    table["study-in-full"] = today(COST | MIXTURE), SEEDS
     return table
 
 
-def mixture_today() -> dict:
-    """What the study's params.yaml says of the keys of MIXTURE."""
+def today(keys: Iterable[str]) -> dict:
+    """What the study's params.yaml says of them."""
     params = yaml.safe_load((ROOT / STUDY / "params.yaml").read_text())
-    return {name: functools.reduce(operator.getitem, name.split("."), params) for name in MIXTURE}
+    return {name: functools.reduce(operator.getitem, name.split("."), params) for name in keys}
 
 
 def queue(chosen: list[str]) -> None:
@@ -132,10 +135,13 @@ def queue(chosen: list[str]) -> None:
 def table(chosen: list[str]) -> None:
     from core.files import read_json, write_json
 
-    data, file = load(), ROOT / STUDY / "ablation.json"
+    file = ROOT / STUDY / "ablation.json"
     known = read_json(file)["rows"] if file.exists() else {}
-    for row, (_, seeds) in rows().items():
-        measured = [measure(f"{row}-{seed}", data) for seed in seeds if row in chosen]
+    for row, (overrides, seeds) in rows().items():
+        if row not in chosen:
+            continue
+        data = load((COST | overrides)["model.image_size"])
+        measured = [measure(f"{row}-{seed}", data) for seed in seeds]
         measured = [values for values in measured if values]
         if measured:
             known[row] = {name: [values[name] for values in measured] for name in MEASURES}
@@ -143,20 +149,20 @@ def table(chosen: list[str]) -> None:
     found = {row: known[row] for row in rows() if row in known}
     if not found:
         sys.exit("ablation: no experiment of any row is finished; see `dvc queue status`")
-    counts = {name: len(labels) for name, (_, labels) in data["splits"].items()}
-    write_json(file, {"cost": COST, "mixture": MIXTURE, "images": counts, "rows": found})
+    write_json(file, {"cost": COST, "mixture": MIXTURE, "rows": found})
     heading = f"| {' | '.join(['levers', 'seeds', *MEASURES.values()])} |\n|{' --- |' * (len(MEASURES) + 2)}\n"
     (ROOT / STUDY / "ablation.md").write_text(heading + "".join(f"{line(row, of)}\n" for row, of in found.items()))
     draw(found)
 
 
-def load() -> dict:
-    """The study's splits at the rows' size; the lesions of the test split; the external tumours and their sources."""
+@functools.cache
+def load(size: int) -> dict:
+    """The study's splits at this size; the lesions of the test split; the external tumours and their sources."""
     from core.images.dataset import EXTERNAL, labels_of, load_images, load_masks, read_samples
     from core.params import load_params
 
     os.chdir(ROOT / STUDY)
-    params, size = load_params(), COST["model.image_size"]
+    params = load_params()
     samples = {name: read_samples(f"data/split/{name}.csv") for name in ("val", "test", "external")}
 
     def split(name: str) -> tuple[np.ndarray, np.ndarray]:

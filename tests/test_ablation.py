@@ -32,7 +32,15 @@ def changed(overrides: dict, folder: Path) -> Path:
 def test_each_row_is_a_valid_set_of_parameters(row: str, tmp_path: Path) -> None:
     overrides, seeds = ablation.rows()[row]
     params = load_params(changed(ablation.COST | ablation.MIXTURE | overrides | {"train.seed": seeds[0]}, tmp_path))
-    assert params.model.image_size == 96
+    assert params.model.image_size == (160 if row == "study-in-full" else 96)
+
+
+def test_study_in_full_is_the_study(tmp_path: Path) -> None:
+    overrides, seeds = ablation.rows()["study-in-full"]
+    study = load_params(ROOT / ablation.STUDY / "params.yaml")
+    seed = {"train.seed": study.train.seed}
+    assert load_params(changed(ablation.COST | ablation.MIXTURE | overrides | seed, tmp_path)) == study
+    assert study.train.seed in seeds
 
 
 def test_a_lever_alone_and_all_less_it_differ_in_that_lever() -> None:
