@@ -66,7 +66,7 @@ def _all_classes(a: Side, b: Side, one: Images, two: Images) -> tuple[str, dict[
     p, q = one.probabilities, two.probabilities
     rows = differences(labels, p, q, one.groups, a.classes, a.negative, settings["resamples"], settings["seed"])
     test = mcnemar(labels, p.argmax(1), q.argmax(1))
-    return verdict(test, rows["accuracy"], a.name, b.name), rows
+    return verdict(test, rows, a.name, b.name), rows
 
 
 def _tumours(a: Side, b: Side, one: Images, two: Images, ill: Sequence[int]) -> tuple[str, dict[str, Any]]:
@@ -75,10 +75,10 @@ def _tumours(a: Side, b: Side, one: Images, two: Images, ill: Sequence[int]) -> 
     no, truth = a.classes.index(str(a.negative)), np.ones(len(ill), int)
     called = [(images.probabilities[ill].argmax(1) != no).astype(int) for images in (one, two)]
     p, q = (np.eye(2)[calls] for calls in called)
-    seen = differences(truth, p, q, one.groups[ill], ["none", "tumour"], None, settings["resamples"], settings["seed"])[
-        "accuracy"
-    ]
-    return verdict(mcnemar(truth, *called), seen, a.name, b.name, "sensitivity"), {"tumour": {"sensitivity": seen}}
+    classes, resamples, seed = ["none", "tumour"], settings["resamples"], settings["seed"]
+    rows = differences(truth, p, q, one.groups[ill], classes, None, resamples, seed)
+    sentence = verdict(mcnemar(truth, *called), rows, a.name, b.name, "sensitivity")
+    return sentence, {"tumour": {"sensitivity": rows["accuracy"]}}
 
 
 def difference_table(paired: Paired) -> tuple[list[str], list[list[str]]]:

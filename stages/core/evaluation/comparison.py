@@ -85,26 +85,36 @@ def differences(
     return nest(rows)
 
 
-def verdict(test: dict[str, Any], accuracy: dict[str, Any], a: str, b: str, what: str = "accuracy") -> str:
+def verdict(test: dict[str, Any], rows: dict[str, Any], a: str, b: str, what: str = "accuracy") -> str:
     """One sentence: can these images tell the two classifiers apart?
 
-    test: what `mcnemar` returned; accuracy: the row "accuracy" of `differences`; a, b: the classifiers' names;
+    test: what `mcnemar` returned; rows: what `differences` returned; a, b: the classifiers' names;
     what: the accuracy's name on these images ("sensitivity" where all show a tumour).
-    They are told apart where the test's p is below 0.05 and the interval, which knows of groups, leaves out 0.
+    They are told apart where the test's p is below 0.05 and the interval, which knows of groups, leaves out 0. A
+    classifier that calls the largest class freely is more accurate and sees no better: it is said where balanced
+    accuracy does not follow.
     """
+    accuracy, balanced = rows["accuracy"], rows["balanced_accuracy"]
     only_a, only_b, p, n = test["only_a_right"], test["only_b_right"], test["p_value"], test["n"]
     if accuracy["interval"] is None:
         return f"The images cannot tell {a} and {b} apart: there are none."
-    low, high = (f"{100 * bound:+.1f}" for bound in accuracy["interval"])
+    change, alike = _points(accuracy), _points(balanced)
     p_words = "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.995 else "p = 1"
     facts = (
         f"of {n} images {b} alone is right on {only_b}, {a} alone on {only_a} (exact McNemar test, {p_words}); "
-        f"{what} differs by {100 * accuracy['difference']:+.1f} points (95 % interval {low} to {high})"
+        f"{what} differs by {change}" + (f", balanced accuracy by {alike}" if alike != change else "")
     )
     apart = not accuracy["interval"][0] <= 0 <= accuracy["interval"][1]
     if p < 0.05 and apart:
         better, worse = (b, a) if only_b > only_a else (a, b)
-        return f"The images can tell the two apart, {better} is more accurate than {worse}: {facts}."
+        low, high = balanced["interval"]
+        but = "" if (low > 0 if better == b else high < 0) else ", but not where each class counts alike"
+        return f"The images can tell the two apart, {better} is more accurate than {worse}{but}: {facts}."
     if p < 0.05 or apart:
         return f"The images do not settle whether {a} and {b} differ, test and interval disagree: {facts}."
     return f"The images cannot tell {a} and {b} apart: {facts}."
+
+
+def _points(row: dict[str, Any]) -> str:
+    low, high = row["interval"]
+    return f"{100 * row['difference']:+z.1f} points (95 % interval {100 * low:+z.1f} to {100 * high:+z.1f})"

@@ -226,7 +226,7 @@ def _compare(
     test = comparison.mcnemar(labels, *predictions)
     rows = comparison.differences(labels, noaug, aug, groups, how.classes, how.negative, how.resamples, how.seed)
     return {
-        "verdict": comparison.verdict(test, rows["accuracy"], "noaug", "aug", what),
+        "verdict": comparison.verdict(test, rows, "noaug", "aug", what),
         "mcnemar": test,
         "agreement": errors.agreement(labels, *predictions),
         "aug_minus_noaug": rows,
