@@ -1,4 +1,8 @@
-"""What inner layers of a network make of images, beside its answers, in one pass."""
+"""What inner layers of a network make of images, beside its answers, in one pass.
+
+Networks are asked through `predict_on_batch`: called like a function, Keras holds the output of every layer to the end,
+9 GiB for a batch of ResNet-50.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -40,8 +44,7 @@ def inner_outputs(model: keras.Model) -> list[Any]:
 
 def predict_all(network: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
     """Return what `with_all_outputs` gives of a batch of images, uint8 (N, size, size, 1)."""
-    outputs = network(images.astype(np.float32), training=False)
-    return {name: keras.ops.convert_to_numpy(output) for name, output in outputs.items()}
+    return network.predict_on_batch(images.astype(np.float32))
 
 
 def with_inner_outputs(model: keras.Model) -> keras.Model:
@@ -53,5 +56,4 @@ def predict_maps(network: keras.Model, images: np.ndarray) -> Iterator[tuple[np.
     """Yield batches of images, uint8 (n, size, size, 1), and what `with_inner_outputs` gives: float32 (n, h, w, C)."""
     for start in range(0, len(images), BATCH):
         batch = images[start : start + BATCH]
-        # Called instead, Keras holds the output of every layer to the end: 9 GiB for a batch of ResNet-50.
         yield batch, network.predict_on_batch(batch.astype(np.float32))
