@@ -16,9 +16,10 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "stages"))
 
-from core.files import UserError, run, write_bytes  # noqa: E402
+
+from brain_mri.errors import UserError, run
+from brain_mri.files import write_bytes  # noqa: E402
 
 PIPELINES = ("noaug", "aug")
 OUT = Path("plots_diff")

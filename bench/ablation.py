@@ -133,7 +133,7 @@ def queue(chosen: list[str]) -> None:
 
 
 def table(chosen: list[str]) -> None:
-    from core.files import read_json, write_json
+    from brain_mri.files import read_json, write_json
 
     file = ROOT / STUDY / "ablation.json"
     known = read_json(file)["rows"] if file.exists() else {}
@@ -158,8 +158,8 @@ def table(chosen: list[str]) -> None:
 @functools.cache
 def load(size: int) -> dict:
     """The study's splits at this size; the lesions of the test split; the external tumours and their sources."""
-    from core.images.dataset import EXTERNAL, labels_of, load_images, load_masks, read_samples
-    from core.params import load_params
+    from brain_mri.images.dataset import EXTERNAL, labels_of, load_images, load_masks, read_samples
+    from brain_mri.params import load_params
 
     os.chdir(ROOT / STUDY)
     params = load_params()
@@ -184,11 +184,11 @@ def measure(experiment: str, data: dict) -> dict[str, float] | None:
     from dvc.exceptions import DvcException
     from dvc.scm import RevError
 
-    from core.evaluation.probes import cover_by_inpainting
-    from core.explanation.localisation import pointing_game
-    from core.explanation.saliency import LESION_MAP, Explainer
-    from core.network.batches import predict_logits
-    from core.network.saved import load as load_model
+    from brain_mri.explanation.localisation import pointing_game
+    from brain_mri.explanation.saliency import LESION_MAP, Explainer
+    from brain_mri.network.batches import predict_logits
+    from brain_mri.network.saved import load as load_model
+    from brain_mri.probing.probes import cover_by_inpainting
 
     try:
         stored = dvc.api.read(f"{STUDY}/models/aug.keras", repo=str(ROOT), rev=experiment, mode="rb")

@@ -15,14 +15,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stages"))
 
-from core.explanation import summary
-from core.explanation.saliency import Explainer
-from core.explanation.sanity import MEASURES
-from core.files import run
-from core.images.dataset import groups_of, labels_of, load_images, load_masks, read_samples
-from core.network.machine import set_up
-from core.network.saved import load_for
-from core.params import load_params
+from brain_mri.errors import run
+from brain_mri.explanation import summary
+from brain_mri.explanation.saliency import Explainer
+from brain_mri.explanation.sanity import MEASURES
+from brain_mri.images.dataset import groups_of, labels_of, load_images, load_masks, read_samples
+from brain_mri.network.machine import set_up
+from brain_mri.network.saved import load_for
+from brain_mri.params import load_params
 
 
 def main() -> None:

@@ -34,11 +34,11 @@ from audits.growth import growth
 from audits.outlines import same_by_outline
 from rows.images import archive
 
-from core.files import read_json, write_json
-from core.images.descriptors import ORIENTATIONS, describe
-from core.images.duplicates import Thresholds, compare, find_pairs, group, verify
-from core.images.planting import STRENGTHS, plant
-from core.sources.phantom import CLASSES, phantom
+from brain_mri.copies.descriptors import ORIENTATIONS, describe
+from brain_mri.copies.duplicates import Thresholds, compare, find_pairs, group, verify
+from brain_mri.copies.planting import STRENGTHS, plant
+from brain_mri.files import read_json, write_json
+from brain_mri.phantoms.phantom import CLASSES, phantom
 
 HERE = Path(__file__).parent
 COPIES = 200  # of each kind, strength and pose

@@ -1,4 +1,4 @@
-"""Do the 95 % intervals of core/evaluation/bootstrap.py and comparison.py hold the truth in 93 to 97 % of test sets?
+"""Do the 95 % intervals of brain_mri/statistics/intervals.py and comparison.py hold the truth in 93 to 97 % of test sets?
 
     python bench/coverage.py            # n = 200 and 1,311, 500 test sets each; about 5 minutes on one free core
     python bench/coverage.py --sets 100 --n 200
@@ -19,9 +19,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "stages"))
 
-from core.evaluation.bootstrap import intervals, resampled_weights
-from core.evaluation.comparison import differences
-from core.evaluation.metrics import classification_metrics, weighted_metrics
+from brain_mri.statistics.comparison import differences
+from brain_mri.statistics.intervals import intervals, resampled_weights
+from brain_mri.statistics.metrics import classification_metrics, weighted_metrics
 
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
 RESAMPLES = 500  # of the 2,000 in use: enough for the standard error, and the bench ends sooner

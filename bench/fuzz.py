@@ -24,6 +24,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "stages")]
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
+
 from bench.mutations import (  # noqa: E402
     CLASSES,
     EXTERNAL,
@@ -41,12 +42,11 @@ from bench.mutations import (  # noqa: E402
     volumes,
     zipped,
 )
-
-from core.files import UserError  # noqa: E402
-from core.params import load_params  # noqa: E402
-from core.sources import archive, external, figshare, folder, outlines, records  # noqa: E402
-from core.sources.container import opened  # noqa: E402
-from core.sources.reading import BadImage, Limits, decode_grey, image_shape, read_grey  # noqa: E402
+from brain_mri.errors import UserError  # noqa: E402
+from brain_mri.images.reading import BadImage, Limits, decode_grey, image_shape, read_grey  # noqa: E402
+from brain_mri.params import load_params  # noqa: E402
+from brain_mri.sources import archive, external, figshare, folder, outlines, records  # noqa: E402
+from brain_mri.sources.container import opened  # noqa: E402
 
 SEED = 20260801
 SLOWEST = 5.0  # seconds

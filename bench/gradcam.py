@@ -25,9 +25,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stages"))
 
-from core.explanation.saliency import Explainer
-from core.network.batches import logits_of
-from core.network.model import build
+from brain_mri.explanation.saliency import Explainer
+from brain_mri.network.batches import logits_of
+from brain_mri.network.model import build
 
 BATCH = 28
 Way = Callable[[np.ndarray, np.ndarray], Any]  # images, classes

@@ -22,7 +22,7 @@ from rows import machine
 from rows.running import Process, Way
 from rows.step import Case
 
-from core.files import read_json, write_json
+from brain_mri.files import read_json, write_json
 
 CAPS = {"uncapped": "DEFAULT", "uncapped again": "DEFAULT", "AVX2": "AVX2", "AVX512_CORE": "AVX512_CORE"}
 CASES = {case.network: case for case in (Case("compact_fine", ".", 96, 32, 20), Case("resnet50", ".", 200, 28, 20))}

@@ -34,7 +34,8 @@ from rows import augmentation, crop, growth, machine, memory, momentum, pipeline
 from rows.lines import Line, Settings
 from rows.running import Failed
 
-from core.files import UserError, read_json, run, write_json
+from brain_mri.errors import UserError, run
+from brain_mri.files import read_json, write_json
 
 HERE = Path(__file__).resolve().parent
 ROWS: dict[str, Callable[[Settings], list[Line]]] = {

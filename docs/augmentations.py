@@ -16,13 +16,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stages"))
 
-from core.network.appearance import CHANGES, Appearance
-from core.network.augmentation import Affine, move
-from core.network.batches import Examples
-from core.network.counterfactual import Counterfactuals, Rates, insert, remove
-from core.network.policy import Policy
-from core.params import Params, load_params
 from train import phantoms
+
+from brain_mri.augmentation.affine import Affine, move
+from brain_mri.augmentation.appearance import CHANGES, Appearance
+from brain_mri.augmentation.counterfactual import Counterfactuals, Rates, insert, remove
+from brain_mri.augmentation.policy import Policy
+from brain_mri.images.examples import Examples
+from brain_mri.params import Params, load_params
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = ROOT / "studies/compact-robust/params.yaml"

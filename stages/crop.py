@@ -16,16 +16,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from core.figures import data as figures
-from core.files import UserError, progress, read_csv, read_json, replacing, run, write_csv, write_json, write_png
-from core.images import described
-from core.images.cropping import cut_out, head_of
-from core.images.descriptors import Description, describe
-from core.images.imaging import cut, resize_mask
-from core.params import Crop, load_params
-from core.sources.reading import BadImage, Limits, decode_grey, read_file, read_grey
-from core.sources.records import ImageRecord, read_records, write_records
-from core.workers import workers
+from brain_mri.copies import described
+from brain_mri.copies.descriptors import Description, describe
+from brain_mri.errors import UserError, run
+from brain_mri.figures import data as figures
+from brain_mri.files import progress, read_csv, read_json, replacing, write_csv, write_json, write_png
+from brain_mri.images.cropping import cut_out, head_of
+from brain_mri.images.imaging import cut, resize_mask
+from brain_mri.images.reading import BadImage, Limits, decode_grey, read_file, read_grey
+from brain_mri.images.records import ImageRecord, read_records, write_records
+from brain_mri.params import Crop, load_params
+from brain_mri.workers import workers
 
 RAW, MASKS, DESCRIPTIONS = Path("data/raw"), Path("data/masks"), Path("data/descriptions")
 

@@ -24,16 +24,17 @@ from pathlib import Path
 import numpy as np
 from scipy.special import softmax
 
-from core.evaluation import calibration, errors, published, selective, summary
-from core.evaluation.metrics import confusion_matrix
-from core.evaluation.summary import Measure, Outputs, Outside
-from core.figures import results as figures
-from core.files import progress, read_csv, replacing, run, write_bytes, write_csv, write_json
-from core.images.dataset import EXTERNAL, Sample, groups_of, labels_of, load_images, read_samples
-from core.network.batches import predict_logits
-from core.network.machine import set_up
-from core.network.saved import load_for
-from core.params import Params, load_params
+from brain_mri.errors import run
+from brain_mri.evaluation import calibration, errors, published, selective, summary
+from brain_mri.evaluation.summary import Measure, Outputs, Outside
+from brain_mri.figures import results as figures
+from brain_mri.files import progress, read_csv, replacing, write_bytes, write_csv, write_json
+from brain_mri.images.dataset import EXTERNAL, Sample, groups_of, labels_of, load_images, read_samples
+from brain_mri.network.batches import predict_logits
+from brain_mri.network.machine import set_up
+from brain_mri.network.saved import load_for
+from brain_mri.params import Params, load_params
+from brain_mri.statistics.metrics import confusion_matrix
 
 PIPELINES = ("noaug", "aug")
 PICTURE = 200  # pixels: side of an image in plots/errors.png

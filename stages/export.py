@@ -14,14 +14,15 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import numpy as np
 
-from core.files import UserError, progress, run
-from core.images.dataset import load_images, read_samples
-from core.network.machine import set_up
-from core.network.saved import load_for
-from core.params import load_params
-from core.prediction.exporting import export, in_float32
-from core.prediction.inner import BATCH, predict_all, with_all_outputs
-from core.prediction.network import Network
+from brain_mri.errors import UserError, run
+from brain_mri.files import progress
+from brain_mri.images.dataset import load_images, read_samples
+from brain_mri.network.machine import set_up
+from brain_mri.network.saved import load_for
+from brain_mri.params import load_params
+from brain_mri.prediction.exporting import export, in_float32
+from brain_mri.prediction.inner import BATCH, predict_all, with_all_outputs
+from brain_mri.prediction.onnx_network import Network
 
 PIPELINES = ("noaug", "aug")
 COMPARED = ("logits", "probabilities", "calibrated")

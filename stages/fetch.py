@@ -16,12 +16,15 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from core.files import UserError, progress, read_csv, replacing, run, write_csv, write_json, write_png
-from core.params import External, Params, Phantoms, Published, load_params
-from core.sources import archive, external, figshare, folder, kaggle, outlines, phantom
-from core.sources.badimage import Limits
-from core.sources.records import Fetched, ImageRecord, write_records
-from core.workers import workers
+from brain_mri.errors import UserError, run
+from brain_mri.files import progress, read_csv, replacing, write_csv, write_json, write_png
+from brain_mri.images.badimage import Limits
+from brain_mri.images.records import ImageRecord, write_records
+from brain_mri.params import External, Params, Phantoms, Published, load_params
+from brain_mri.phantoms import phantom
+from brain_mri.sources import archive, external, figshare, folder, kaggle, outlines
+from brain_mri.sources.records import Fetched
+from brain_mri.workers import workers
 
 RAW, MASKS = Path("data/raw"), Path("data/masks")
 

@@ -17,17 +17,18 @@ from pathlib import Path
 
 import numpy as np
 
-from core.explanation import localisation, summary
-from core.explanation.saliency import Explainer, displayed, normalise
-from core.explanation.summary import CONTROLS, MANY_PASSES, Cases, Measure, without
-from core.figures import explanations as figures
-from core.figures.results import PIPELINE_NAMES
-from core.files import replacing, run, write_json
-from core.images.dataset import groups_of, labels_of, load_images, load_masks, read_samples
-from core.network.batches import predict_logits
-from core.network.machine import set_up
-from core.network.saved import load_for
-from core.params import Params, load_params
+from brain_mri.errors import run
+from brain_mri.explanation import localisation, summary
+from brain_mri.explanation.saliency import Explainer, displayed, normalise
+from brain_mri.explanation.summary import CONTROLS, MANY_PASSES, Cases, Measure, without
+from brain_mri.figures import explanations as figures
+from brain_mri.figures.results import PIPELINE_NAMES
+from brain_mri.files import replacing, write_json
+from brain_mri.images.dataset import groups_of, labels_of, load_images, load_masks, read_samples
+from brain_mri.network.batches import predict_logits
+from brain_mri.network.machine import set_up
+from brain_mri.network.saved import load_for
+from brain_mri.params import Params, load_params
 
 PIPELINES = ("noaug", "aug")
 SHOWN = ("guided_backpropagation", "guided_grad_cam")  # in figure 4, after Grad-CAM or the lesion map

@@ -11,15 +11,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.evaluation import novelty
-from core.files import progress, run, write_json
-from core.images.cropping import crop, to_network
-from core.images.dataset import EXTERNAL, load_images, read_samples
-from core.network.machine import set_up
-from core.network.saved import load_for
-from core.params import Params, load_params
-from core.prediction.inner import predict_maps, with_inner_outputs
-from core.sources import strangers
+from brain_mri.errors import run
+from brain_mri.files import progress, write_json
+from brain_mri.images.cropping import crop, to_network
+from brain_mri.images.dataset import EXTERNAL, load_images, read_samples
+from brain_mri.network.machine import set_up
+from brain_mri.network.saved import load_for
+from brain_mri.params import Params, load_params
+from brain_mri.prediction import novelty, strangers
+from brain_mri.prediction.inner import predict_maps, with_inner_outputs
 
 PIPELINES = ("noaug", "aug")
 FALSE_ALARMS = 0.005  # share of the validation images beyond the threshold

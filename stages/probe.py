@@ -15,17 +15,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.evaluation import probes, shortcuts
-from core.evaluation.corruptions import CORRUPTIONS, corrupt
-from core.evaluation.robustness import accuracies, curve
-from core.figures import probing as figures
-from core.files import progress, run, write_csv, write_json
-from core.images.dataset import EXTERNAL, Sample, groups_of, labels_of, load_images, load_masks, read_samples
-from core.images.splitting import join
-from core.network.features import look
-from core.network.machine import set_up
-from core.network.saved import load_for
-from core.params import Params, load_params
+from brain_mri.augmentation.corruptions import CORRUPTIONS, corrupt
+from brain_mri.copies.splitting import join
+from brain_mri.errors import run
+from brain_mri.figures import probing as figures
+from brain_mri.files import progress, write_csv, write_json
+from brain_mri.images.dataset import EXTERNAL, Sample, groups_of, labels_of, load_images, load_masks, read_samples
+from brain_mri.network.features import look
+from brain_mri.network.machine import set_up
+from brain_mri.network.saved import load_for
+from brain_mri.params import Params, load_params
+from brain_mri.probing import probes, shortcuts
+from brain_mri.probing.robustness import accuracies, curve
 
 PIPELINES = ("noaug", "aug")
 LEVELS = (1, 2, 3)

@@ -12,16 +12,17 @@ from pathlib import Path
 
 import numpy as np
 
-from core.figures import data as figures
-from core.files import UserError, run, write_csv, write_json
-from core.images import described
-from core.images.dataset import Sample, write_samples
-from core.images.descriptors import ORIENTATIONS
-from core.images.duplicates import LEVELS, Pairs, Thresholds, find_pairs, group
-from core.images.leakage import Copies, chains, copies_in, groups_by_level, label_conflicts, redundant_files
-from core.images.splitting import deal, join
-from core.params import load_params
-from core.sources.records import ImageRecord, read_records
+from brain_mri.copies import described
+from brain_mri.copies.descriptors import ORIENTATIONS
+from brain_mri.copies.duplicates import LEVELS, Pairs, Thresholds, find_pairs, group
+from brain_mri.copies.leakage import Copies, chains, copies_in, groups_by_level, label_conflicts, redundant_files
+from brain_mri.copies.splitting import deal, join
+from brain_mri.errors import UserError, run
+from brain_mri.figures import data as figures
+from brain_mri.files import write_csv, write_json
+from brain_mri.images.dataset import Sample, write_samples
+from brain_mri.images.records import ImageRecord, read_records
+from brain_mri.params import load_params
 
 DESCRIPTIONS = Path("data/descriptions")
 

@@ -20,34 +20,33 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import core.network  # noqa: F401  (settings that must be made before Keras is loaded)
-
-# isort: split
 import keras
 import numpy as np
-from dvclive import Live
 from scmrepo.exceptions import SCMError
 
-from core.evaluation.calibration import fit_temperature
-from core.files import UserError, progress, remove, run, write_csv
-from core.images.cropping import cut_out, head_of, to_network
-from core.images.dataset import labels_of, load_images, load_masks, read_samples
-from core.images.imaging import cut, resize_mask
-from core.network.appearance import Appearance
-from core.network.augmentation import Affine
-from core.network.batches import Draw, Examples, predict_logits
-from core.network.counterfactual import Counterfactuals, Rates
-from core.network.distribution import from_first, is_first, leave, processes, spread, together
-from core.network.lesion import has_lesion_map
-from core.network.machine import out_of_memory, set_up
-from core.network.model import build
-from core.network.objective import Recipe
-from core.network.policy import Plain, Policy
-from core.network.resume import Row
-from core.network.saved import save
-from core.network.training import Stopped, fit
-from core.params import Params, load_params
-from core.sources.phantom import phantom
+from brain_mri.augmentation.affine import Affine
+from brain_mri.augmentation.appearance import Appearance
+from brain_mri.augmentation.counterfactual import Counterfactuals, Rates
+from brain_mri.augmentation.policy import Plain, Policy
+from brain_mri.errors import UserError, run
+from brain_mri.files import progress, remove, write_csv
+from brain_mri.images.cropping import cut_out, head_of, to_network
+from brain_mri.images.dataset import labels_of, load_images, load_masks, read_samples
+from brain_mri.images.examples import Draw, Examples
+from brain_mri.images.imaging import cut, resize_mask
+from brain_mri.network.batches import predict_logits
+from brain_mri.network.distribution import from_first, is_first, leave, processes, spread, together
+from brain_mri.network.lesion import has_lesion_map
+from brain_mri.network.machine import out_of_memory, set_up
+from brain_mri.network.model import build
+from brain_mri.network.objective import Recipe
+from brain_mri.network.resume import Row
+from brain_mri.network.saved import save
+from brain_mri.network.temperature import fit_temperature
+from brain_mri.network.training import Stopped, fit
+from brain_mri.params import Params, load_params
+from brain_mri.phantoms.phantom import phantom
+from dvclive import Live
 
 UNCHANGED = Appearance(0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0)
 PHANTOMS = 400  # drawn once, in about ten seconds; each comes as often as augment.phantoms says, changed anew
@@ -211,7 +210,7 @@ def key(pipeline: str, params: Params, *splits: Examples) -> str:
     digest.update(f"{keras.__version__} {keras.backend.backend()}".encode())
     if pipeline == "aug":
         digest.update(repr((params.augment, params.crop, params.dataset.negative)).encode())
-    loaded = [module for name, module in sys.modules.items() if name.startswith("core.network")]
+    loaded = [module for name, module in sys.modules.items() if name.startswith("brain_mri.network")]
     for file in [__file__, *sorted(str(module.__file__) for module in loaded)]:
         digest.update(Path(file).read_bytes())
     for examples in splits:

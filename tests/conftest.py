@@ -1,3 +1,3 @@
 """Keras is loaded as the stages load it: with the settings that must be made before."""
 
-import core.network  # noqa: F401
+import brain_mri.network  # noqa: F401

@@ -6,14 +6,14 @@ import cv2
 import numpy as np
 import yaml
 
-from core.evaluation import novelty
-from core.files import write_json
-from core.images.cropping import to_network
-from core.network.model import build
-from core.network.saved import save
-from core.params import load_params
-from core.prediction.inner import predict_maps, with_inner_outputs
-from core.prediction.inputs import read_crop
+from brain_mri.files import write_json
+from brain_mri.images.cropping import to_network
+from brain_mri.network.model import build
+from brain_mri.network.saved import save
+from brain_mri.params import load_params
+from brain_mri.prediction import novelty
+from brain_mri.prediction.inner import predict_maps, with_inner_outputs
+from brain_mri.prediction.inputs import read_crop
 
 ROOT = Path(__file__).parent.parent
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]

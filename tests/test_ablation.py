@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 
 import ablation  # noqa: E402
 
-from core.params import load_params  # noqa: E402
+from brain_mri.params import load_params  # noqa: E402
 
 
 def changed(overrides: dict, folder: Path) -> Path:

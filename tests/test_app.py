@@ -20,23 +20,23 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
-from bench.mutations import mutate, mutate_dicom, pictures, scans, volumes
 from PIL import Image
 from starlette.testclient import TestClient
-from studies import CLASSES, ROOT, disc, png, tiny_study
 
-from core.files import write_csv
-from core.images.cropping import head_of
-from core.params import load_params
-from core.prediction.classifier import Answer, Classifier
-from core.prediction.inputs import read_crop
-from core.prediction.study import open_study
-from core.sources.phantom import phantom
-from core.web import samples, service
-from core.web.answering import coloured
-from core.web.line import Line
-from core.web.service import HEADERS, Service
-from core.web.words import METHODS, headline, notes, share
+from bench.mutations import mutate, mutate_dicom, pictures, scans, volumes
+from brain_mri.files import write_csv
+from brain_mri.images.cropping import head_of
+from brain_mri.params import load_params
+from brain_mri.phantoms.phantom import phantom
+from brain_mri.prediction.classifier import Answer, Classifier
+from brain_mri.prediction.inputs import read_crop
+from brain_mri.prediction.study import open_study
+from brain_mri.web import samples, service
+from brain_mri.web.answering import coloured
+from brain_mri.web.line import Line
+from brain_mri.web.service import HEADERS, Service
+from brain_mri.web.words import METHODS, headline, notes, share
+from studies import CLASSES, ROOT, disc, png, tiny_study
 
 OCTETS = {"Content-Type": "application/octet-stream"}
 

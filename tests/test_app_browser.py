@@ -14,13 +14,13 @@ import nibabel
 import numpy as np
 import pytest
 import uvicorn
-from studies import disc, png, tiny_study
 
-from core.prediction.classifier import Classifier
-from core.prediction.study import open_study
-from core.web import samples
-from core.web.answering import data_url
-from core.web.service import Service
+from brain_mri.prediction.classifier import Classifier
+from brain_mri.prediction.study import open_study
+from brain_mri.web import samples
+from brain_mri.web.answering import data_url
+from brain_mri.web.service import Service
+from studies import disc, png, tiny_study
 
 sync_api: Any = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from core.network.appearance import CHANCE, CHANGES, Appearance, brightness, invert, sharpen
+from brain_mri.augmentation.appearance import CHANCE, CHANGES, Appearance, brightness, invert, sharpen
 
 STILL = Appearance(0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0)
 STRONG = Appearance(0.5, 0.6, 0.5, 0.4, 0.6, 0.4, 0.02, 3, 0.05, 1.5, 0.08)

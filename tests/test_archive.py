@@ -7,9 +7,9 @@ import published
 import pytest
 from pictures import png, write_folder, write_zip, written
 
-from core.files import UserError
-from core.sources import archive, container
-from core.sources.archive import BRAIN_TUMOR_MRI_V1, fingerprint, inventory, locate, unpack, verify
+from brain_mri.errors import UserError
+from brain_mri.sources import archive, container
+from brain_mri.sources.archive import BRAIN_TUMOR_MRI_V1, fingerprint, inventory, locate, unpack, verify
 
 CLASSES = ("glioma", "notumor")
 FILES = {

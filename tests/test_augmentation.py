@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from core.network.augmentation import Affine
-from core.network.batches import Examples
-from core.network.policy import Policy
+from brain_mri.augmentation.affine import Affine
+from brain_mri.augmentation.policy import Policy
+from brain_mri.images.examples import Examples
 
 REPORT = Affine(rotation=15, shift=0.08, zoom=0.15, flip=False)
 STILL = Affine(rotation=0, shift=0, zoom=0, flip=False)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from test_training import RECIPE
 
-from core.network.model import build
-from core.network.objective import compile_for_training
+from brain_mri.network.model import build
+from brain_mri.network.objective import compile_for_training
 
 STEPS = (0, 4, 9, 19)
 LOSSES = {  # after so many steps on one batch; TensorFlow, JAX and PyTorch differ by 3e-7 at the first, 3e-4 later

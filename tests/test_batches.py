@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from core.network.batches import Batches, Examples, epoch_order, feed, in_order
+from brain_mri.images.examples import Examples
+from brain_mri.network.batches import Batches, epoch_order, feed, in_order
 
 
 def examples(count: int = 20) -> Examples:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from core.evaluation.bootstrap import (
+from brain_mri.statistics.intervals import (
     area_interval,
     effective_number,
     intervals,
@@ -14,7 +14,7 @@ from core.evaluation.bootstrap import (
     score_interval,
     standard_errors,
 )
-from core.evaluation.metrics import classification_metrics
+from brain_mri.statistics.metrics import classification_metrics
 
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
 

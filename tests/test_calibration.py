@@ -6,16 +6,16 @@ from scipy.special import softmax
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss
 
-from core.evaluation.calibration import (
+from brain_mri.evaluation.calibration import (
     apply_temperature,
     calibration_errors,
     equal_mass_edges,
     equal_width_edges,
     expected_calibration_error,
-    fit_temperature,
     reliability_diagram,
     to_logits,
 )
+from brain_mri.network.temperature import fit_temperature
 
 
 def calibrated(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

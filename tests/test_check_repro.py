@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from toy import ROOT, call, commit, edit, make_study
 
-from core.reproduction.differences import Run, differences, judge, table
-from core.reproduction.environment import installed_otherwise, locked_versions, machine
+from brain_mri.studies.differences import Run, differences, judge, table
+from brain_mri.studies.environment import installed_otherwise, locked_versions, machine
 
 
 def run(**changes: object) -> Run:

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from core.network.checkpoint import read_checkpoint
+from brain_mri.network.checkpoint import read_checkpoint
 
 
 def test_a_checkpoint_is_read_as_pytorch_writes_it() -> None:

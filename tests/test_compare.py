@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from toy import ROOT, call, commit, edit, make_study
 
-from core.comparing.side_by_side import calibration_interval, cell
-from core.comparing.table import markdown_table, text_table
+from brain_mri.studies.side_by_side import calibration_interval, cell
+from brain_mri.studies.table import markdown_table, text_table
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from core.evaluation.comparison import differences, mcnemar, verdict
-from core.evaluation.metrics import classification_metrics
+from brain_mri.statistics.comparison import differences, mcnemar, verdict
+from brain_mri.statistics.metrics import classification_metrics
 
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.evaluation.corruptions import (
+from brain_mri.augmentation.corruptions import (
     CORRUPTIONS,
     bias_field,
     blur,

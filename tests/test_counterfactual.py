@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from core.files import UserError
-from core.network.batches import Examples
-from core.network.counterfactual import Counterfactuals, Rates, insert, match_ring, remove
+from brain_mri.augmentation.counterfactual import Counterfactuals, Rates, insert, match_ring, remove
+from brain_mri.errors import UserError
+from brain_mri.images.examples import Examples
 
 NEGATIVE, SIZE = 2, 64
 

@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
+import crop as stage
 import numpy as np
 import published
 import pytest
 from pictures import encoded
 
-import crop as stage
-from core.images.cropping import to_network
-from core.images.dataset import Sample, load_images
-from core.params import Crop, load_params
-from core.prediction.inputs import read_crop
-from core.sources.phantom import CLASSES, phantom
-from core.sources.records import ImageRecord
+from brain_mri.images.cropping import to_network
+from brain_mri.images.dataset import Sample, load_images
+from brain_mri.images.records import ImageRecord
+from brain_mri.params import Crop, load_params
+from brain_mri.phantoms.phantom import CLASSES, phantom
+from brain_mri.prediction.inputs import read_crop
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = load_params(ROOT / "params.yaml").crop

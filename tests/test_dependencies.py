@@ -8,7 +8,7 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 # They check parameters and change none, and DVC tracks their values: a new key must not train anything again.
-EXEMPT = {"stages/core/params.py", "stages/core/refusal.py"}
+EXEMPT = {"brain_mri/params.py", "brain_mri/refusal.py"}
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 
@@ -30,7 +30,7 @@ def names_in(statement: ast.AST) -> set[str]:
 
 def imported(file: Path) -> set[str]:
     names = set().union(*map(names_in, ast.walk(ast.parse(file.read_text()))))
-    # Importing core.network.model runs core/network/__init__.py too.
+    # Importing brain_mri.network.model runs core/network/__init__.py too.
     return {".".join(name.split(".")[:n]) for name in names for n in range(1, name.count(".") + 2)}
 
 
@@ -81,7 +81,7 @@ def test_imports_have_no_circle() -> None:
                 assert str(file.relative_to(ROOT)) not in code_of(found), f"{file} and {found} import each other"
 
 
-SETTINGS = ("core.network", "core.explanation")  # importing any room of these makes Keras's settings first
+SETTINGS = ("brain_mri.network", "brain_mri.explanation")  # importing any room of these makes Keras's settings first
 
 
 @pytest.mark.parametrize("file", [*(ROOT / "stages").rglob("*.py"), *ROOT.glob("*.py")], ids=lambda file: file.name)

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.images import described
-from core.images.descriptors import Description, describe
+from brain_mri.copies import described
+from brain_mri.copies.descriptors import Description, describe
 
 
 def descriptions(count: int) -> list[Description]:

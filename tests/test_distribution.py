@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 from test_training import RECIPE, examples, moved
 
-from core.files import UserError
-from core.network import distribution
-from core.network.batches import Examples, predict_logits
-from core.network.training import Stopped, fit
+from brain_mri.errors import UserError
+from brain_mri.images.examples import Examples
+from brain_mri.network import distribution
+from brain_mri.network.batches import predict_logits
+from brain_mri.network.training import Stopped, fit
 
 with_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
 ROOT = Path(__file__).parent.parent

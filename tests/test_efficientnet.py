@@ -2,9 +2,6 @@
 
 import importlib.metadata
 
-import core.network  # noqa: F401
-
-# isort: split
 import cv2
 import keras
 import numpy as np
@@ -12,11 +9,11 @@ import pytest
 from keras import layers
 from sklearn.datasets import load_sample_image
 
-from core.files import UserError
-from core.network import efficientnet
-from core.network.checkpoint import read_checkpoint
-from core.network.efficientnet import efficientnet_lite0, teach_efficientnet_lite0
-from core.network.model import build
+from brain_mri.errors import UserError
+from brain_mri.network import efficientnet
+from brain_mri.network.checkpoint import read_checkpoint
+from brain_mri.network.efficientnet import efficientnet_lite0, teach_efficientnet_lite0
+from brain_mri.network.model import build
 
 SIZE = 224  # pixels, what the weights were trained on
 DAISY = 985

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.evaluation.errors import (
+from brain_mri.evaluation.errors import (
     COLUMNS,
     SUSPECT_COLUMNS,
     agreement,

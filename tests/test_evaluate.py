@@ -4,14 +4,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import evaluate
 import numpy as np
 import pytest
 import yaml
 
-import evaluate
-from core.evaluation.summary import Outputs
-from core.files import read_csv, write_csv, write_png
-from core.images.dataset import COLUMNS, Sample, write_samples
+from brain_mri.evaluation.summary import Outputs
+from brain_mri.files import read_csv, write_csv, write_png
+from brain_mri.images.dataset import COLUMNS, Sample, write_samples
 
 ROOT = Path(__file__).parent.parent
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import cv2
+import export as stage
 import keras
 import numpy as np
 import onnx
@@ -14,16 +15,16 @@ import onnxruntime
 import pytest
 import yaml
 
-import export as stage
-from core.files import UserError, write_png
-from core.images.cropping import crop, to_network
-from core.images.dataset import Sample, write_samples
-from core.network.model import build
-from core.network.saved import load, save
-from core.params import load_params
-from core.prediction.exporting import export, in_float32
-from core.prediction.inner import predict_all, with_all_outputs
-from core.prediction.network import Network
+from brain_mri.errors import UserError
+from brain_mri.files import write_png
+from brain_mri.images.cropping import crop, to_network
+from brain_mri.images.dataset import Sample, write_samples
+from brain_mri.network.model import build
+from brain_mri.network.saved import load, save
+from brain_mri.params import load_params
+from brain_mri.prediction.exporting import export, in_float32
+from brain_mri.prediction.inner import predict_all, with_all_outputs
+from brain_mri.prediction.onnx_network import Network
 
 ROOT = Path(__file__).parent.parent
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
@@ -117,9 +118,9 @@ def test_bytes_repeat_in_another_process_with_another_past(tmp_path: Path) -> No
     code = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from core.network.model import build
-from core.network.saved import load
-from core.prediction.exporting import export
+from brain_mri.network.model import build
+from brain_mri.network.saved import load
+from brain_mri.prediction.exporting import export
 for _ in range(int(sys.argv[3])):
     other = build("compact_fine", 32, 3, 0.4, 0.9, "none", None, 5)
     export(other, sys.argv[2] + "/other.onnx", {"temperature": 1.0}, "d")

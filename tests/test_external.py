@@ -6,9 +6,9 @@ import published
 import pytest
 from pictures import encoded, png, write_folder, write_zip, written
 
-from core.files import UserError
-from core.sources.external import describe, unpack
-from core.sources.reading import Limits, read_grey
+from brain_mri.errors import UserError
+from brain_mri.images.reading import Limits, read_grey
+from brain_mri.sources.external import describe, unpack
 
 MASK = np.zeros((40, 48), np.uint8)
 MASK[4:9, 6:15] = 255

@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
-from core.explanation.faithfulness import NEIGHBOURS, NOISE, area, deletion, impute, insertion, road
+from brain_mri.explanation.faithfulness import NEIGHBOURS, NOISE, area, deletion, impute, insertion, road
 
 BOX = np.s_[4:8, 4:8]  # 16 of 400 pixels: 4 %
 

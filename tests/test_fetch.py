@@ -4,14 +4,15 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import fetch
 import numpy as np
 import pytest
 import yaml
 from pictures import png, write_folder
 
-import fetch
-from core.files import UserError, read_csv
-from core.sources import archive, external, figshare
+from brain_mri.errors import UserError
+from brain_mri.files import read_csv
+from brain_mri.sources import archive, external, figshare
 
 ROOT = Path(__file__).parent.parent
 CLASSES = ["glioma", "notumor"]

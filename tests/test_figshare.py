@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from pictures import write_folder, write_zip, written
 
-from core.files import UserError
-from core.images.imaging import cut, find_head, resize, resize_mask
-from core.sources.figshare import describe, read_slice, unpack
-from core.sources.reading import BadImage, Limits, decode_grey, read_grey
+from brain_mri.errors import UserError
+from brain_mri.images.imaging import cut, find_head, resize, resize_mask
+from brain_mri.images.reading import BadImage, Limits, decode_grey, read_grey
+from brain_mri.sources.figshare import describe, read_slice, unpack
 
 CLASSES = ("glioma", "meningioma", "pituitary")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.files import UserError, progress, read_csv, read_json, replacing, write_csv, write_json, write_png
+from brain_mri.errors import UserError
+from brain_mri.files import progress, read_csv, read_json, replacing, write_csv, write_json, write_png
 
 STAGES = Path(__file__).parent.parent / "stages"
 
@@ -77,7 +78,7 @@ def test_progress_yields_all_and_ends_with_a_line(capfd: pytest.CaptureFixture[s
     ],
 )
 def test_errors_end_in_one_line_and_a_code(body: str, code: int, words: str) -> None:
-    script = f"from core.files import *\ndef main():\n    {body}\nrun(main)"
+    script = f"from brain_mri.files import *\ndef main():\n    {body}\nrun(main)"
     done = subprocess.run([sys.executable, "-c", script], cwd=STAGES, capture_output=True, text=True)
     assert done.returncode == code
     assert words in done.stderr
@@ -89,7 +90,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
     script = (
         "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-        "from core.files import *\n"
+        "from brain_mri.files import *\n"
         f"run(lambda: write_bytes({str(tmp_path / 'big')!r}, bytes(5000)))"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=STAGES, capture_output=True, text=True)

@@ -6,10 +6,10 @@ import pytest
 from pictures import encoded, grey, png, write_folder, write_zip, written
 from pydicom.data import get_testdata_file
 
-from core.files import UserError
-from core.sources.folder import describe, unpack
-from core.sources.reading import Limits, read_grey
-from core.sources.records import ImageRecord
+from brain_mri.errors import UserError
+from brain_mri.images.reading import Limits, read_grey
+from brain_mri.images.records import ImageRecord
+from brain_mri.sources.folder import describe, unpack
 
 CLASSES = ("cat scan", "tümör")
 MASK = np.zeros((40, 48), np.uint8)

@@ -1,6 +1,7 @@
 """The first 500 of the 10,000 hostile inputs of `bench/fuzz.py`."""
 
 import pytest
+
 from bench import fuzz
 
 

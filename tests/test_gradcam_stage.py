@@ -5,19 +5,19 @@ import shutil
 from pathlib import Path
 
 import cv2
+import gradcam
 import keras
 import numpy as np
 import pytest
 import yaml
 
-import gradcam
-from core.explanation import saliency, summary
-from core.explanation.saliency import METHODS, Explainer
-from core.explanation.summary import CONTROLS, without
-from core.files import UserError
-from core.images.dataset import Sample, write_samples
-from core.network.model import build
-from core.network.saved import save
+from brain_mri.errors import UserError
+from brain_mri.explanation import saliency, summary
+from brain_mri.explanation.saliency import METHODS, Explainer
+from brain_mri.explanation.summary import CONTROLS, without
+from brain_mri.images.dataset import Sample, write_samples
+from brain_mri.network.model import build
+from brain_mri.network.saved import save
 
 ROOT = Path(__file__).parent.parent
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]

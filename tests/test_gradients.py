@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from core.explanation.gradients import cut, default_layer, differentiate, spatial_layers
-from core.files import UserError
+from brain_mri.errors import UserError
+from brain_mri.explanation.gradients import cut, default_layer, differentiate, spatial_layers
 
 PIXELS = np.float32([1, 2.5, 4, -1]).reshape(1, 2, 2, 1)
 

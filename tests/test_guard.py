@@ -3,17 +3,16 @@
 import json
 from pathlib import Path
 
+import guard as stage
 import numpy as np
 import pytest
 import yaml
 
-import guard as stage
-from core.evaluation import novelty
-from core.files import write_png
-from core.images.dataset import Sample, write_samples
-from core.network.model import build
-from core.network.saved import save
-from core.sources import strangers
+from brain_mri.files import write_png
+from brain_mri.images.dataset import Sample, write_samples
+from brain_mri.network.model import build
+from brain_mri.network.saved import save
+from brain_mri.prediction import novelty, strangers
 
 ROOT = Path(__file__).parent.parent
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]

@@ -3,7 +3,16 @@
 import cv2
 import numpy as np
 
-from core.images.imaging import cut, extreme_box, find_head, head_mask, largest_contour, pad_box, resize, resize_mask
+from brain_mri.images.imaging import (
+    cut,
+    extreme_box,
+    find_head,
+    head_mask,
+    largest_contour,
+    pad_box,
+    resize,
+    resize_mask,
+)
 
 REPORT = {"blur": 5, "threshold": 45, "erode": 2, "dilate": 2, "padding": 0}
 

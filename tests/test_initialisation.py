@@ -5,7 +5,7 @@ import hashlib
 import keras
 import numpy as np
 
-from core.network.initialisation import draw_weights
+from brain_mri.network.initialisation import draw_weights
 
 
 def network() -> keras.Model:

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from core.files import UserError
-from core.sources import kaggle
+from brain_mri.errors import UserError
+from brain_mri.sources import kaggle
 
 
 def pretend(monkeypatch, download) -> None:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from core.images.descriptors import ORIENTATIONS, turned
-from core.images.duplicates import GRID, LEVELS, Pairs, group
-from core.images.leakage import (
+from brain_mri.copies.descriptors import ORIENTATIONS, turned
+from brain_mri.copies.duplicates import GRID, LEVELS, Pairs, group
+from brain_mri.copies.leakage import (
     COMPOSED,
     INVERSE,
     chains,

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from core.network.lesion import has_lesion_map, map_loss, tumour_log_odds
-from core.network.model import build
+from brain_mri.network.lesion import has_lesion_map, map_loss, tumour_log_odds
+from brain_mri.network.model import build
 
 NEGATIVE = 2
 

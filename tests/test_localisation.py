@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from core.explanation.localisation import chance, energy_in_mask, iou, pixel_average_precision, pointing_game, scores
+from brain_mri.explanation.localisation import (
+    chance,
+    energy_in_mask,
+    iou,
+    pixel_average_precision,
+    pointing_game,
+    scores,
+)
 
 
 def lesions(n: int = 200, size: int = 32, seed: int = 0) -> np.ndarray:

@@ -8,8 +8,8 @@ from pathlib import Path
 import keras
 import pytest
 
-from core.files import UserError
-from core.network import machine
+from brain_mri.errors import UserError
+from brain_mri.network import machine
 
 
 @pytest.fixture(autouse=True)
@@ -61,11 +61,11 @@ def test_full_memory_is_recognised() -> None:
 
 
 GRADIENTS = """
-import core.network
+import brain_mri.network
 import keras, tensorflow as tf
-from core.network.batches import logits_of
-from core.network.machine import set_up
-from core.network.model import build
+from brain_mri.network.batches import logits_of
+from brain_mri.network.machine import set_up
+from brain_mri.network.model import build
 set_up(2)
 model = logits_of(build("efficientnet_lesion", 128, 4, 0, 0.9, "none", None, 1, negative=2))
 images = keras.random.uniform((16, 128, 128, 1), 0, 255, seed=1)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from core.evaluation.metrics import (
+from brain_mri.errors import UserError
+from brain_mri.statistics.metrics import (
     classification_metrics,
     confusion_matrix,
     tumour_sensitivity,
     weighted_metrics,
 )
-from core.files import UserError
 
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
 

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from core.files import UserError
-from core.network import model as networks
+from brain_mri.errors import UserError
+from brain_mri.network import model as networks
 
 
 def build(

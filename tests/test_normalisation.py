@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from core.network.normalisation import KERNELS, FusedBatchNormalization, fused, give_weights
+from brain_mri.network.normalisation import KERNELS, FusedBatchNormalization, fused, give_weights
 
 BACKEND = keras.backend.backend()
 pytestmark = pytest.mark.skipif(BACKEND not in KERNELS, reason=f"{BACKEND} fuses the operations by itself")

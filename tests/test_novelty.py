@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from core.evaluation import novelty
-from core.files import UserError
-from core.sources import strangers
+from brain_mri.errors import UserError
+from brain_mri.prediction import novelty, strangers
 
 RNG = np.random.default_rng(0)
 MIXING = RNG.normal(size=(6, 6))

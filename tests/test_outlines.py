@@ -7,11 +7,11 @@ import published
 import pytest
 from pictures import encoded, grey, write_folder, written
 
-from core.files import UserError
-from core.sources import outlines
-from core.sources.outlines import fit, rasterise, read_outlines, write_outline_masks
-from core.sources.reading import Limits, decode_grey
-from core.sources.records import ImageRecord
+from brain_mri.errors import UserError
+from brain_mri.images.reading import Limits, decode_grey
+from brain_mri.images.records import ImageRecord
+from brain_mri.sources import outlines
+from brain_mri.sources.outlines import fit, rasterise, read_outlines, write_outline_masks
 
 SHIPPED = Path(__file__).parent.parent / "data" / "outlines" / "brain-tumor-mri-v1.csv.gz"
 SQUARE = np.array([[10, 5], [20, 5], [20, 12], [10, 12.0]])

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from core.files import UserError
-from core.params import Params, load_params
-from core.refusal import known_keys
+from brain_mri.errors import UserError, known_keys
+from brain_mri.params import Params, load_params
 
 ROOT = Path(__file__).parent.parent
 STUDIES = [ROOT / "params.yaml", *sorted(ROOT.glob("studies/*/params.yaml"))]

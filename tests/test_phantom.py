@@ -8,8 +8,8 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import cross_val_score
 
-from core.files import UserError
-from core.sources.phantom import CLASSES, Phantom, phantom
+from brain_mri.errors import UserError
+from brain_mri.phantoms.phantom import CLASSES, Phantom, phantom
 
 TUMOURS = [label for label in CLASSES if label != "notumor"]
 

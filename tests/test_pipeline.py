@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from bench import tiny
 
 CHANGES = {"train": {"epochs": 2, "batch_size": 8}, "gradcam": {"samples_per_class": 2}}

@@ -6,11 +6,12 @@ from functools import partial
 import cv2
 import numpy as np
 
-from core.network.appearance import Appearance
-from core.network.augmentation import Affine, move
-from core.network.batches import Batches, Examples
-from core.network.counterfactual import Counterfactuals, Rates
-from core.network.policy import Plain, Policy
+from brain_mri.augmentation.affine import Affine, move
+from brain_mri.augmentation.appearance import Appearance
+from brain_mri.augmentation.counterfactual import Counterfactuals, Rates
+from brain_mri.augmentation.policy import Plain, Policy
+from brain_mri.images.examples import Examples
+from brain_mri.network.batches import Batches
 
 REPORT = Affine(15, 0.08, 0.15, flip=True)
 PLAIN = Policy(3, None, 0, None, REPORT, None, None, 0)

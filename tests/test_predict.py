@@ -18,17 +18,18 @@ import numpy as np
 import predict
 import pydicom
 import pytest
-from studies import CLASSES, ROOT, disc, tiny_study
 
-from core.evaluation.calibration import apply_temperature
-from core.files import run, write_json, write_png
-from core.images.cropping import to_network
-from core.network.batches import logits_of
-from core.network.saved import load
-from core.params import load_params
-from core.prediction.exporting import export
-from core.prediction.inputs import read_crop
-from core.prediction.study import REAL, default_study, open_study
+from brain_mri.errors import run
+from brain_mri.evaluation.calibration import apply_temperature
+from brain_mri.files import write_json, write_png
+from brain_mri.images.cropping import to_network
+from brain_mri.network.batches import logits_of
+from brain_mri.network.saved import load
+from brain_mri.params import load_params
+from brain_mri.prediction.exporting import export
+from brain_mri.prediction.inputs import read_crop
+from brain_mri.prediction.study import REAL, default_study, open_study
+from studies import CLASSES, ROOT, disc, tiny_study
 
 Call = Callable[..., tuple[int, list[str], list[str]]]
 

@@ -7,16 +7,16 @@ from pathlib import Path
 import cv2
 import keras
 import numpy as np
+import probe
 import pytest
 import yaml
 
-import probe
-from core.evaluation import probes, shortcuts
-from core.files import write_png
-from core.images.dataset import Sample, write_samples
-from core.images.imaging import cut, find_head, resize, resize_mask
-from core.network.batches import predict_logits
-from core.sources.phantom import phantom
+from brain_mri.files import write_png
+from brain_mri.images.dataset import Sample, write_samples
+from brain_mri.images.imaging import cut, find_head, resize, resize_mask
+from brain_mri.network.batches import predict_logits
+from brain_mri.phantoms.phantom import phantom
+from brain_mri.probing import probes, shortcuts
 
 ROOT = Path(__file__).parent.parent
 SIDE = 64

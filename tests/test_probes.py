@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.evaluation.probes import (
+from brain_mri.probing.probes import (
     border_only,
     cover_by_inpainting,
     cover_by_mirroring,
@@ -11,7 +11,7 @@ from core.evaluation.probes import (
     shuffle_pixels,
     transplant,
 )
-from core.evaluation.shortcuts import probe_rates, source_probe, transplant_rates
+from brain_mri.probing.shortcuts import probe_rates, source_probe, transplant_rates
 
 SIZE = 100
 ROWS, COLUMNS = np.mgrid[:SIZE, :SIZE]

@@ -22,9 +22,8 @@ import test_predict
 import yaml
 from dvc.cli.parser import get_main_parser
 
-from core.files import run
-from core.params import Params
-from core.refusal import known_keys
+from brain_mri.errors import known_keys, run
+from brain_mri.params import Params
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 from pictures import encoded, png, written
 
-from core.files import UserError
-from core.sources.reading import Limits
-from core.sources.records import ImageRecord, Offer, mask_png, read_records, safe_name, write_raw, write_records
+from brain_mri.errors import UserError
+from brain_mri.images.reading import Limits
+from brain_mri.images.records import ImageRecord, read_records, safe_name, write_records
+from brain_mri.sources.records import Offer, mask_png, write_raw
 
 LIMITS = Limits()
 

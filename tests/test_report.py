@@ -17,14 +17,15 @@ import yaml
 from report import make
 from scipy.special import softmax
 
-from core.evaluation import errors, published, summary
-from core.evaluation.bootstrap import mean_interval
-from core.evaluation.summary import Measure, Outputs
-from core.files import UserError, write_csv, write_json
-from core.report.page import LIMIT, render
-from core.report.pictures import DETAIL, PHANTOMS, REAL
-from core.report.study import load, read_parameters, read_versions
-from core.report.words import Glossary
+from brain_mri.errors import UserError
+from brain_mri.evaluation import errors, published, summary
+from brain_mri.evaluation.summary import Measure, Outputs
+from brain_mri.files import write_csv, write_json
+from brain_mri.report.page import LIMIT, render
+from brain_mri.report.pictures import DETAIL, PHANTOMS, REAL
+from brain_mri.report.study import load, read_parameters, read_versions
+from brain_mri.report.words import Glossary
+from brain_mri.statistics.intervals import mean_interval
 
 ROOT = Path(__file__).parent.parent
 HOSTILE = "<script>alert(1)</script>"

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from core.figures import results
+from brain_mri.figures import results
 
 ROW = {
     "label": "glioma",

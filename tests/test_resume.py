@@ -9,9 +9,9 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 import numpy as np
-from core.network.model import build
-from core.network.objective import compile_for_training
-from core.network.resume import State, restore, save
+from brain_mri.network.model import build
+from brain_mri.network.objective import compile_for_training
+from brain_mri.network.resume import State, restore, save
 from test_training import RECIPE, tiny
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from core.explanation.localisation import pointing_game
-from core.explanation.saliency import (
+from brain_mri.errors import UserError
+from brain_mri.explanation.localisation import pointing_game
+from brain_mri.explanation.saliency import (
     METHODS,
     Explainer,
     displayed,
@@ -17,8 +18,7 @@ from core.explanation.saliency import (
     sobel,
     upsample,
 )
-from core.files import UserError
-from core.network.model import build
+from brain_mri.network.model import build
 
 
 def two_channels(stride: int = 1) -> keras.Model:

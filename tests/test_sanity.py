@@ -5,8 +5,16 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from core.explanation.saliency import Explainer
-from core.explanation.sanity import hog, other_image, randomisation_test, randomisations, similarity, ssim, stability
+from brain_mri.explanation.saliency import Explainer
+from brain_mri.explanation.sanity import (
+    hog,
+    other_image,
+    randomisation_test,
+    randomisations,
+    similarity,
+    ssim,
+    stability,
+)
 
 
 def noise(seed: int, n: int = 4, size: int = 32) -> np.ndarray:

@@ -1,8 +1,5 @@
 """The networks in their files: the same bytes, opened by plain Keras, refused when broken."""
 
-import core.network  # noqa: F401
-
-# isort: split
 import hashlib
 import json
 import subprocess
@@ -15,10 +12,10 @@ import numpy as np
 import pytest
 import scipy.special
 
-from core.files import UserError
-from core.network.batches import logits_of
-from core.network.model import build
-from core.network.saved import load, save
+from brain_mri.errors import UserError
+from brain_mri.network.batches import logits_of
+from brain_mri.network.model import build
+from brain_mri.network.saved import load, save
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +25,8 @@ def compact() -> keras.Model:
 
 def test_saving_twice_in_two_processes_gives_the_same_bytes(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from core.network.model import build\n"
-        "from core.network.saved import save\n"
+        "import sys; from pathlib import Path; from brain_mri.network.model import build\n"
+        "from brain_mri.network.saved import save\n"
         "for _ in range(int(sys.argv[2])): model = build('compact_fine', 32, 4, 0.4, 0.9, 'none', None, 1)\n"
         "save(model, Path(sys.argv[1]), {'classes': ['a']})"
     )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.evaluation.selective import at_threshold, risk_coverage, selective_metrics, threshold_for_error
+from brain_mri.evaluation.selective import at_threshold, risk_coverage, selective_metrics, threshold_for_error
 
 
 def binary(confidence: list[float], right: list[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from core.files import UserError
-from core.images.splitting import deal, grouped_holdout, is_first, join
+from brain_mri.copies.splitting import deal, grouped_holdout, is_first, join
+from brain_mri.errors import UserError
 
 REPORT = np.array([1321, 1339, 1595, 1457])
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from core.evaluation import published, summary
-from core.evaluation.summary import Measure, Outputs, Outside
+from brain_mri.evaluation import published, summary
+from brain_mri.evaluation.summary import Measure, Outputs, Outside
 
 CLASSES = ("glioma", "notumor", "pituitary")
 HOW = Measure(CLASSES, "notumor", resamples=200, seed=0, error=0.1)

@@ -11,13 +11,14 @@ import keras
 import numpy as np
 import pytest
 
-from core.files import UserError
-from core.network import training
-from core.network.augmentation import Affine
-from core.network.batches import Draw, Examples, predict_logits
-from core.network.objective import Recipe
-from core.network.policy import Policy
-from core.network.training import Outcome, Stopped, fit
+from brain_mri.augmentation.affine import Affine
+from brain_mri.augmentation.policy import Policy
+from brain_mri.errors import UserError
+from brain_mri.images.examples import Draw, Examples
+from brain_mri.network import training
+from brain_mri.network.batches import predict_logits
+from brain_mri.network.objective import Recipe
+from brain_mri.network.training import Outcome, Stopped, fit
 
 RECIPE = Recipe(
     seed=3,

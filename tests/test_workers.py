@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 from threadpoolctl import threadpool_info
 
-from core.workers import bounded_map, workers
+from brain_mri.workers import bounded_map, workers
 
 STAGES = Path(__file__).parent.parent / "stages"
 
@@ -37,7 +37,7 @@ def test_bounded_map_keeps_order_and_takes_few_tasks_ahead() -> None:
 
 def test_threads_of_the_parent_do_not_hang_the_pool() -> None:
     script = (
-        "import cv2, numpy\nfrom core.workers import workers\n"
+        "import cv2, numpy\nfrom brain_mri.workers import workers\n"
         "if __name__ == '__main__':\n"
         "    cv2.setNumThreads(4)\n"
         "    cv2.GaussianBlur(numpy.zeros((2000, 2000)), (9, 9), 0)\n"
@@ -52,7 +52,7 @@ def test_threads_of_the_parent_do_not_hang_the_pool() -> None:
 
 def test_ctrl_c_ends_in_one_line() -> None:
     script = (
-        "import os\nimport signal\nimport time\nfrom core.files import run\nfrom core.workers import workers\n"
+        "import os\nimport signal\nimport time\nfrom brain_mri.errors import run\nfrom brain_mri.workers import workers\n"
         "def main():\n"
         "    with workers(2) as pool:\n"
         "        at_work = set()\n"

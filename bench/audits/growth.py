@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from audits.cost import peak_memory, processor_seconds
-from core.images.descriptors import ORIENTATIONS, THUMBNAIL, descriptor, turned
-from core.images.duplicates import find_pairs
+from brain_mri.copies.descriptors import ORIENTATIONS, THUMBNAIL, descriptor, turned
+from brain_mri.copies.duplicates import find_pairs
 
 
 def growth():

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from core.sources.outlines import read_outlines
+from brain_mri.sources.outlines import read_outlines
 
 OUTLINES = Path(__file__).resolve().parents[2] / "data/outlines/brain-tumor-mri-v1.csv.gz"
 SYMMETRIES = [  # of a square

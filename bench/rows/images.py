@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from core.sources.phantom import CLASSES, phantom
-from core.workers import workers
+from brain_mri.phantoms.phantom import CLASSES, phantom
+from brain_mri.workers import workers
 
 ARCHIVE = "brain-tumor-mri-v1.zip"
 ENDINGS = (".jpg", ".jpeg", ".png")

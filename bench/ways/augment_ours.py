@@ -7,10 +7,10 @@ import serving  # isort: skip  # it takes stdout before anything prints
 
 import engine
 import numpy as np
-
 import train
-from core.network.batches import Batches
-from core.params import load_params
+
+from brain_mri.network.batches import Batches
+from brain_mri.params import load_params
 
 
 def main() -> None:

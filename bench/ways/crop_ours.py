@@ -16,12 +16,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "stages"))
 
 import crop
-from core.files import write_png
-from core.images.cropping import cut_out, head_of
-from core.params import Crop, load_params
-from core.sources.reading import Limits, read_grey
-from core.sources.records import ImageRecord
-from core.workers import workers
+
+from brain_mri.files import write_png
+from brain_mri.images.cropping import cut_out, head_of
+from brain_mri.images.reading import Limits, read_grey
+from brain_mri.images.records import ImageRecord
+from brain_mri.params import Crop, load_params
+from brain_mri.workers import workers
 
 ROOT = Path(__file__).resolve().parents[2]
 

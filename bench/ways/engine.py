@@ -9,20 +9,21 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "stages"))
 
-import core.network  # noqa: F401  # isort: skip  # before Keras: it sets what TensorFlow reads when it is loaded
+import brain_mri.network  # noqa: F401  # isort: skip  # before Keras: it sets what TensorFlow reads when it is loaded
 
 import keras
 import numpy as np
-
 import train
-from core.network.batches import Batches, Examples, feed
-from core.network.distribution import spread
-from core.network.machine import set_up
-from core.network.objective import compile_for_training
-from core.network.progress import Bar
-from core.network.resume import State
-from core.network.training import Between
-from core.params import Params, load_params
+
+from brain_mri.images.examples import Examples
+from brain_mri.network.batches import Batches, feed
+from brain_mri.network.distribution import spread
+from brain_mri.network.machine import set_up
+from brain_mri.network.objective import compile_for_training
+from brain_mri.network.progress import Bar
+from brain_mri.network.resume import State
+from brain_mri.network.training import Between
+from brain_mri.params import Params, load_params
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADS = 16  # phantoms take a quarter of a second each, so few are drawn and come again

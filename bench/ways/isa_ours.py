@@ -8,8 +8,8 @@ from typing import Any
 import engine
 import numpy as np
 
-from core.network.batches import Batches
-from core.network.resume import values_of
+from brain_mri.network.batches import Batches
+from brain_mri.network.resume import values_of
 
 THREADS = 2  # the sums depend on it, so it is the same on every machine
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import engine
 import numpy as np
-
 import train
-from core.network.batches import Examples
-from core.network.training import fit
+
+from brain_mri.images.examples import Examples
+from brain_mri.network.training import fit
 
 
 def main() -> None:

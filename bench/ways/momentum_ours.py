@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import engine
-
 import train
-from core.network.training import fit
+
+from brain_mri.network.training import fit
 
 
 class Enough(Exception):

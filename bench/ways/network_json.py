@@ -5,8 +5,8 @@ With a lesion map the network has two outputs, `logits` and `lesion_logits`; els
 import engine
 import keras
 
-from core.files import write_bytes
-from core.network.lesion import MAP, has_lesion_map
+from brain_mri.files import write_bytes
+from brain_mri.network.lesion import MAP, has_lesion_map
 
 
 def main() -> None:

@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import engine
-
 import train
-from core.network.distribution import leave, together
-from core.network.training import fit
+
+from brain_mri.network.distribution import leave, together
+from brain_mri.network.training import fit
 
 EPOCHS = 4
 

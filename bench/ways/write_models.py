@@ -1,11 +1,11 @@
 """Write an untrained model of each pipeline into the working directory, a study, so that its stages can run."""
 
 import engine
-
 import train
-from core.files import write_csv
-from core.network.saved import save
-from core.params import load_params
+
+from brain_mri.files import write_csv
+from brain_mri.network.saved import save
+from brain_mri.params import load_params
 
 
 def main() -> None:

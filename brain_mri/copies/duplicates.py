@@ -1,0 +1,176 @@
+"""Duplicates among described images: same bytes, same pixels, near copies in any of eight orientations; groups."""
+
+import functools
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components, reverse_cuthill_mckee
+
+from brain_mri.copies.alignment import Prepared, similarity
+from brain_mri.copies.descriptors import GRID, ORIENTATIONS, turned
+from brain_mri.workers import bounded_map, workers
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float32]
+Image = NDArray[np.uint8]
+
+LEVELS = ("bytes", "pixels", "near")
+
+BLOCK = 2**24  # similarities held at once: 64 MiB
+CHUNK = 2000  # candidate pairs a task of a worker process
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What makes two images near copies. The defaults are measured: `python bench/audit.py`."""
+
+    search: float = 0.75  # correlation of descriptors that makes a pair a candidate
+    same: float = 0.87  # correlation of aligned texture that makes a candidate a copy
+    neighbours: int = 16  # candidates kept an image, the best; bounds the cost where thousands look alike
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """P pairs of images, sorted by `first`, then `second`; `first < second`."""
+
+    first: Integers  # (P,)
+    second: Integers  # (P,)
+    level: Integers  # (P,) index into LEVELS, the strictest that holds
+    orientation: Integers  # (P,) index into ORIENTATIONS: what turns the first image into the second
+    score: Floats  # (P,) correlation of aligned texture, 1 for equal bytes or pixels
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def keep(self, which: NDArray[Any]) -> "Pairs":
+        """The pairs of a boolean mask or of an order."""
+        columns = (self.first, self.second, self.level, self.orientation, self.score)
+        return Pairs(*(column[which] for column in columns))
+
+
+def find_pairs(
+    descriptors: Floats,
+    thumbnails: Image,
+    byte_hashes: NDArray[np.str_],
+    pixel_hashes: NDArray[np.str_],
+    thresholds: Thresholds = Thresholds(),
+    processes: int | None = None,
+) -> Pairs:
+    """Find the copies among N images.
+
+    descriptors (N, GRID**2) and thumbnails (N, THUMBNAIL, THUMBNAIL), which may be a memory map, from `describe`;
+    hashes (N,). Of images with equal bytes, and of those with equal pixels, the first is paired with each other one,
+    and it alone stands for them in the search for near copies: groups come out whole, pairs are not repeated.
+    The result does not depend on `processes` (default: all cores)."""
+    same_bytes = _equal(byte_hashes)
+    same_pixels = _equal(pixel_hashes)
+    exact = np.concatenate([same_bytes, same_pixels])
+    level = np.repeat([0, 1], [len(same_bytes), len(same_pixels)])
+    exact, where = np.unique(exact, axis=0, return_index=True)
+    level = level[where]
+
+    distinct = np.sort(np.unique(pixel_hashes, return_index=True)[1])
+    first, second, orientation = candidates(descriptors[distinct], thresholds.search, thresholds.neighbours)
+    first, second = distinct[first], distinct[second]
+    score = verify(thumbnails, first, second, orientation, processes)
+    same = score >= thresholds.same
+    found = Pairs(
+        np.concatenate([exact[:, 0], first[same]]),
+        np.concatenate([exact[:, 1], second[same]]),
+        np.concatenate([level, np.full(same.sum(), 2)]),
+        np.concatenate([np.zeros(len(exact), np.int64), orientation[same]]),
+        np.concatenate([np.ones(len(exact), np.float32), score[same]]),
+    )
+    return found.keep(np.lexsort([found.second, found.first]))
+
+
+def _equal(hashes: NDArray[np.str_]) -> Integers:
+    """(P, 2): the first image of each hash, paired with every later one."""
+    _, leaders, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+    leader = leaders[inverse]
+    copies = np.flatnonzero(leader != np.arange(len(hashes)))
+    return np.column_stack([leader[copies], copies]).astype(np.int64)
+
+
+def candidates(descriptors: Floats, least: float, neighbours: int) -> tuple[Integers, Integers, Integers]:
+    """Pairs (first < second, orientation) whose descriptors (N, GRID**2) correlate at `least`, in the best orientation.
+
+    Of each image, the `neighbours` best later ones are kept. Blocked matrix products; the descriptors of an image in
+    its eight orientations are permutations of one another."""
+    count = len(descriptors)
+    grids = descriptors.reshape(count, GRID, GRID)
+    found: list[Integers] = [np.empty((0, 3), np.int64)]
+    start = 0
+    while start < count:
+        stop = min(count, start + max(1, BLOCK // (2 * (count - start))))
+        best, correlation = np.full((2, stop - start, count - start), -1, np.float32)
+        for name in ORIENTATIONS:
+            np.matmul(turned(grids[start:stop], name).reshape(stop - start, -1), descriptors[start:].T, out=correlation)
+            np.maximum(best, correlation, out=best)
+        best[:, : stop - start][np.tri(stop - start, dtype=bool)] = -1
+        row, column = np.nonzero(best >= least)
+        kept = _best_of_each_row(row, best[row, column], neighbours)
+        first, second = row[kept] + start, column[kept] + start
+        found.append(np.column_stack([first, second, compare(descriptors[first], descriptors[second])[1]]))
+        start = stop
+    first, second, orientation = np.concatenate(found).T
+    return first, second, orientation
+
+
+def compare(first: Floats, second: Floats) -> tuple[Floats, Integers]:
+    """Correlation (P,) of P pairs of descriptors (P, GRID**2), and the orientation of the first where it is largest."""
+    one, other = first.reshape(-1, GRID, GRID), second.reshape(-1, GRID, GRID)
+    each = np.stack([np.einsum("pij,pij->p", turned(one, name), other) for name in ORIENTATIONS])
+    return each.max(axis=0), each.argmax(axis=0)
+
+
+def _best_of_each_row(row: Integers, value: Floats, most: int) -> Integers:
+    """Indices, ascending, of the `most` largest values of every row; `row` is sorted."""
+    order = np.lexsort((-value, row))
+    rank = np.arange(len(row)) - np.searchsorted(row, row)
+    return np.sort(order[rank < most])
+
+
+def verify(
+    thumbnails: Image, first: Integers, second: Integers, orientation: Integers, processes: int | None = None
+) -> Floats:
+    """The similarity (P,) of each candidate pair, after alignment; see `alignment.similarity`."""
+    if not len(first):
+        return np.empty(0, np.float32)
+    # Images that share candidates come next to one another, so that few are prepared twice.
+    graph = coo_array((np.ones(len(first), np.int8), (first, second)), (len(thumbnails),) * 2).tocsr()
+    place = np.argsort(reverse_cuthill_mckee((graph + graph.T).tocsr(), symmetric_mode=True))
+    order = np.lexsort([place[second], place[first]])
+    tasks = []
+    for chunk in np.split(order, range(CHUNK, len(order), CHUNK)):
+        used, local = np.unique(np.stack([first[chunk], second[chunk]]), return_inverse=True)
+        tasks.append((used, local.reshape(2, -1), orientation[chunk]))
+    load = ((thumbnails[used], local, turns) for used, local, turns in tasks)
+    processes = min(processes or os.cpu_count() or 1, len(tasks))
+    if processes == 1:
+        scores = [_verify_chunk(task) for task in load]
+    else:
+        with workers(processes) as pool:
+            scores = list(bounded_map(pool, _verify_chunk, load))
+    result = np.empty(len(order), np.float32)
+    result[order] = np.concatenate(scores)
+    return result
+
+
+def _verify_chunk(task: tuple[Image, Integers, Integers]) -> Floats:
+    thumbnails, (first, second), orientation = task
+    prepared = functools.lru_cache(maxsize=256)(lambda index: Prepared(thumbnails[index]))
+    return np.array(
+        [similarity(prepared(i), prepared(j), turn) for i, j, turn in zip(first, second, orientation, strict=True)],
+        np.float32,
+    )
+
+
+def group(pairs: Pairs, count: int) -> Integers:
+    """Group number (count,) of each image: connected components, numbered by their first image."""
+    links = coo_array((np.ones(len(pairs), np.int8), (pairs.first, pairs.second)), (count, count))
+    return connected_components(links, directed=False)[1].astype(np.int64)

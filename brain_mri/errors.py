@@ -1,0 +1,85 @@
+"""What a user can mend ends in one line that says where, what was found, what was expected and what to do."""
+
+import difflib
+import errno
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+
+class UserError(Exception):
+    """Something that the user can mend: the message is the one line that they read."""
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a stage's `main`; a user's error ends in one line on stderr and exit code 2, ctrl-C in 130."""
+    try:
+        main()
+    except UserError as error:
+        message, code = str(error), 2
+    except KeyboardInterrupt:
+        message, code = "interrupted; run the same command again to go on", 130
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS):
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        message, code = f"{where}{os.strerror(error.errno)}; make room or mend the permissions, then run again", 2
+    else:
+        return
+    print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def one_line(error: ValidationError, schema: type[BaseModel]) -> str:
+    """Return the first of the error's details in words, and how many more there are; `schema` is what the values were
+    held to."""
+    # An unknown key comes first: it is most often the misspelling of one that is also reported as missing.
+    details = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
+    more = f" ({len(details) - 1} more)" if len(details) > 1 else ""
+    return _describe(details[0], known_keys(schema), _tags(schema)) + more
+
+
+def known_keys(schema: type[BaseModel]) -> list[str]:
+    """Return every key of the schema, dotted, such as `crop.blur`."""
+
+    def walk(section: type[BaseModel], prefix: str) -> list[str]:
+        keys = []
+        for name, field in section.model_fields.items():
+            keys.append(prefix + name)
+            for candidate in (field.annotation, *get_args(field.annotation)):
+                if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                    keys += walk(candidate, f"{prefix}{name}.")
+        return keys
+
+    return walk(schema, "")
+
+
+def _tags(schema: type[BaseModel]) -> set[str]:
+    """Return the values that tell the members of a union apart; pydantic puts them into the place of an error."""
+    found: set[str] = set()
+    for field in schema.model_fields.values():
+        if isinstance(field.discriminator, str):
+            members = get_args(field.annotation)
+            found.update(*(get_args(member.model_fields[field.discriminator].annotation) for member in members))
+    return found
+
+
+def _describe(detail: Any, known: list[str], tags: set[str]) -> str:
+    key = ".".join(str(part) for part in detail["loc"] if part not in tags)
+    kind, message = detail["type"], detail["msg"].removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        return f"{key} = {detail['input']!r}: unknown key; " + (f"did you mean {near[0]}?" if near else "remove it")
+    if kind == "missing":
+        return f"{key}: missing; it stands in every study's params.yaml with its range"
+    if kind == "union_tag_invalid":
+        return f"{key}.source = {detail['ctx']['tag']!r}: must be one of {detail['ctx']['expected_tags']}"
+    if kind == "union_tag_not_found":
+        return f"{key}.source: missing; it names where the images come from"
+    if not key or detail["input"] is None or isinstance(detail["input"], (dict, BaseModel)):
+        return f"{key}: {message}" if key else message
+    return f"{key} = {detail['input']!r}: {message}"

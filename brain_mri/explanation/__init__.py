@@ -1,0 +1,3 @@
+"""Explanations of a prediction, and how far they can be believed."""
+
+import brain_mri.network  # noqa: F401  (loads Keras without its messages)

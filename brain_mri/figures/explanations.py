@@ -1,0 +1,194 @@
+"""Figures of the explanations."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from brain_mri.figures.drawing import outline, picture, save
+
+MIDDLE: dict[str, Any] = {"ha": "right", "va": "center", "multialignment": "center"}  # of a row's side
+
+COARSE = ("grad_cam", "grad_cam_pp", "lesion_map")  # maps of regions; the others have a pixel's detail
+
+
+def overlay(
+    axes: Axes, image: np.ndarray, heat: np.ndarray, mask: np.ndarray | None, colormap: str, opacity: float
+) -> None:
+    """Lay a map, 0 to 1 (H, W), over the image, with the lesion's outline where there is one."""
+    picture(axes, image)
+    axes.imshow(heat, cmap=colormap, vmin=0, vmax=1, alpha=opacity)
+    outline(axes, mask)
+
+
+def saliency(axes: Axes, image: np.ndarray, method: str, heat: np.ndarray, style: Any) -> None:
+    """Show a map, 0 to 1 (H, W): a coarse one over the image, the others, which are fine, by themselves."""
+    if method in COARSE:
+        overlay(axes, image, heat, None, style.heatmap, style.overlay)
+    else:
+        _alone(axes, method, heat, style)
+
+
+def _alone(axes: Axes, method: str, heat: np.ndarray, style: Any) -> None:
+    if method in COARSE:
+        axes.imshow(heat, cmap=style.heatmap, vmin=0, vmax=1)
+    else:
+        axes.imshow(heat, cmap="gray", vmin=0, vmax=np.quantile(heat, 0.995) or 1)
+    axes.axis("off")
+
+
+def words(method: str) -> str:
+    """A method's or a curve's name as people write it."""
+    return method.replace("_pp", "++").replace("_", " ")
+
+
+def explanation_detail(
+    image: np.ndarray, maps: Mapping[str, np.ndarray], mask: np.ndarray, title: str, path: Path, style: Any
+) -> None:
+    """Draw figure 4: one image (H, W) and its maps, 0 to 1 (H, W), coarse maps laid over it, the others alone."""
+    figure = Figure(figsize=(2.4 * (1 + len(maps)), 2.9), layout="constrained")
+    first, *others = figure.subplots(1, 1 + len(maps))
+    picture(first, image, "image, lesion outlined" if mask.any() else "image")
+    outline(first, mask)
+    for axes, (method, values) in zip(others, maps.items(), strict=True):
+        saliency(axes, image, method, values, style)
+        axes.set_title(words(method), fontsize=8)
+    figure.suptitle(title, fontsize=9)
+    save(figure, path, style.dpi)
+
+
+def explanation_grid(
+    images: np.ndarray,
+    maps: np.ndarray,
+    masks: np.ndarray,
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    classes: Sequence[str],
+    columns: int,
+    path: Path,
+    style: Any,
+) -> None:
+    """Draw figure 5: images (N, H, W) under their maps, a row a class; a green title is a right prediction, a red one
+    a wrong one, a white line the lesion's outline."""
+    figure = Figure(figsize=(1.9 * columns, 2.15 * len(classes)), layout="constrained")
+    grid = figure.subplots(len(classes), columns, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    filled = dict.fromkeys(range(len(classes)), 0)
+    for image, values, mask, label, prediction in zip(images, maps, masks, labels, predictions, strict=True):
+        axes = grid[label, filled[label]]
+        filled[label] += 1
+        overlay(axes, image, values, mask, style.heatmap, style.overlay)
+        right = label == prediction
+        text = classes[label] if right else f"{classes[label]}, predicted {classes[prediction]}"
+        axes.set_title(text, fontsize=7, color="green" if right else "red")
+    save(figure, path, style.dpi)
+
+
+def methods_grid(
+    images: np.ndarray,
+    maps: Mapping[str, np.ndarray],
+    masks: np.ndarray,
+    titles: Sequence[str],
+    path: Path,
+    style: Any,
+) -> None:
+    """Draw images (N, H, W), a row each, and beside them every method's map, 0 to 1 (N, H, W), the lesion outlined."""
+    figure, grid = _tight_grid(len(images), 1 + len(maps), 0.25)
+    for row, (image, mask, title) in enumerate(zip(images, masks, titles, strict=True)):
+        picture(grid[row, 0], image)
+        text = title.replace(", ", ",\n")
+        grid[row, 0].text(-0.05, 0.5, text, transform=grid[row, 0].transAxes, rotation=90, fontsize=8, **MIDDLE)
+        outline(grid[row, 0], mask)
+        for axes, (method, values) in zip(grid[row, 1:], maps.items(), strict=True):
+            saliency(axes, image, method, values[row], style)
+            if mask.any():
+                axes.contour(mask, levels=[0.5], colors="cyan", linewidths=0.7)  # white would look like the map
+            axes.set_title("" if row else words(method), fontsize=8)
+    save(figure, path, style.dpi)
+
+
+def curves(
+    panels: Mapping[str, Mapping[str, np.ndarray]],
+    fractions: Mapping[str, Sequence[float]],
+    title: str,
+    path: Path,
+    dpi: int,
+) -> None:
+    """Draw faithfulness: a panel a curve, {curve: {method: (fractions,)}}, over the fraction of pixels changed."""
+    figure = Figure(figsize=(9, 7), layout="constrained")
+    for axes, (name, lines) in zip(figure.subplots(2, 2, sharey=True).flat, panels.items(), strict=True):
+        for method, values in lines.items():
+            axes.plot(fractions[name], values, label=words(method), **_line(method))
+        better = "high" if name in ("insertion", "road_least_relevant_first") else "low"
+        axes.set_title(f"{words(name)} (a faithful map: {better})", fontsize=9)
+        axes.set(xlabel="fraction of pixels changed", ylabel="probability of the class explained")
+        axes.grid(alpha=0.3)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8, loc="outside lower center", ncols=4)
+    figure.suptitle(title, fontsize=10)
+    save(figure, path, dpi)
+
+
+def cascade(
+    left: Mapping[str, Mapping[str, np.ndarray]],
+    layers: Sequence[str],
+    limit: float,
+    title: str,
+    path: Path,
+    dpi: int,
+) -> None:
+    """Draw what is left of the maps as weights are randomised: a panel a mode, {mode: {method: (steps,)}}."""
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    panels = figure.subplots(1, len(left), sharey=True)
+    for axes, (mode, lines) in zip(panels, left.items(), strict=True):
+        where = "down to" if mode == "cascading" else "part of"
+        steps = ["as learned", layers[0], *(f"{where} {layer}" for layer in layers[1:])]
+        for method, values in lines.items():
+            axes.plot(range(len(steps)), [1, *values], label=words(method), marker=".", **_line(method))
+        axes.axhline(limit, color="grey", linestyle=":")
+        axes.axhline(0, color="grey", linewidth=0.8)
+        axes.set(title=mode, ylabel="left of the map (0: chance)", xticks=range(len(steps)))
+        axes.set_xticklabels(steps, rotation=30, ha="right", fontsize=8)
+        axes.grid(alpha=0.3)
+    handles, labels = panels[0].get_legend_handles_labels()  # the cascade has every method
+    figure.legend(handles, labels, fontsize=8, loc="outside lower center", ncols=3)
+    figure.suptitle(title, fontsize=10)
+    save(figure, path, dpi)
+
+
+def cascade_maps(steps: Mapping[str, Mapping[str, np.ndarray]], title: str, path: Path, style: Any) -> None:
+    """Draw one image's maps, {step: {method: 0 to 1 (H, W)}}: a row a method, a column a step of the cascade."""
+    methods = list(next(iter(steps.values())))
+    figure, grid = _tight_grid(len(methods), len(steps), 0.45)
+    for column, (step, maps) in enumerate(steps.items()):
+        for axes, (method, values) in zip(grid[:, column], maps.items(), strict=True):
+            _alone(axes, method, values, style)
+        grid[0, column].set_title(step if not column else f"random to {step}", fontsize=8)
+    for axes, method in zip(grid[:, 0], methods, strict=True):
+        axes.text(-0.05, 0.5, words(method), transform=axes.transAxes, rotation=90, fontsize=8, **MIDDLE)
+    figure.suptitle(title, fontsize=9, y=1 - 0.05 / figure.get_figheight(), va="top")
+    save(figure, path, style.dpi)
+
+
+def _tight_grid(rows: int, columns: int, top: float) -> tuple[Figure, np.ndarray]:
+    """A grid of square pictures with room for words on the left and, `top` inches, above."""
+    left, side, gap = 0.45, 1.5, 0.06
+    wide, high = left + columns * (side + gap), top + rows * (side + gap)
+    figure = Figure(figsize=(wide, high))
+    grid = figure.subplots(rows, columns, squeeze=False)
+    figure.subplots_adjust(left / wide, gap / high, 1 - gap / wide, 1 - top / high, gap / side, gap / side)
+    return figure, grid
+
+
+def _line(method: str) -> dict[str, Any]:
+    """A method's colour, the same in every figure; what knows nothing of the model is grey."""
+    controls = {"sobel": ("grey", "--"), "random": ("black", "--")}
+    order = ["gradient", "guided_backpropagation", "grad_cam", "grad_cam_pp", "guided_grad_cam", "integrated_gradients"]
+    order += ["lesion_map"]
+    colour, style = controls.get(method) or (matplotlib.colormaps["tab10"](order.index(method)), "-")
+    return {"color": colour, "linestyle": style, "linewidth": 1.4}

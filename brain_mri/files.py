@@ -1,0 +1,121 @@
+"""What the stages do with files: whole or not at all, and one plain line when something is wrong."""
+
+import csv
+import json
+import math
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from brain_mri.errors import UserError
+
+T = TypeVar("T")
+SECONDS_BETWEEN_LINES = 15
+
+
+@contextmanager
+def replacing(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; on success it becomes `path` in one step, on failure it is removed.
+
+    Works for a file and for a folder (an existing folder is replaced)."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix stays last: writers such as OpenCV and Keras choose their format by it.
+    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    remove(temporary)
+    try:
+        yield temporary
+        if temporary.is_dir():
+            remove(path)
+        temporary.replace(path)
+    finally:
+        remove(temporary)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder; one that is not there is no error."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path | str, data: bytes) -> None:
+    """Write `data` to `path`, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_png(path: Path | str, image: np.ndarray) -> None:
+    """Write a grey image or mask, uint8 (H, W), as PNG, without loss."""
+    write_bytes(path, cv2.imencode(".png", image)[1].tobytes())
+
+
+def write_json(path: Path | str, values: Mapping[str, Any]) -> None:
+    """Write metrics as JSON: floats with 6 decimals, so that a diff shows what matters; NaN becomes null."""
+    text = json.dumps(_plain(values), indent=2, allow_nan=False, ensure_ascii=False)
+    write_bytes(path, (text + "\n").encode())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    return value
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file that another stage wrote; raises UserError where it is missing or broken."""
+    try:
+        return json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: not there; `dvc repro` makes it") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error}); remove it and run `dvc repro`") from None
+
+
+def write_csv(path: Path | str, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Write rows under a header; the columns are given, so that an empty table has its header too."""
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_csv(path: Path | str) -> list[dict[str, str]]:
+    """Read a table with a header; raises UserError where it is missing."""
+    try:
+        with Path(path).open(newline="") as file:
+            return list(csv.DictReader(file))
+    except FileNotFoundError:
+        raise UserError(f"{path}: not there; `dvc repro` makes it") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: not a table ({error}); expected UTF-8 text with commas") from None
+
+
+def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+    """Yield the items and show counts and time left: a bar on a terminal, a plain line now and then elsewhere."""
+    if sys.stderr.isatty():
+        yield from tqdm(items, desc=what, total=total)
+        return
+    total = total or len(items)  # type: ignore[arg-type]
+    begin = said = time.monotonic()
+    for done, item in enumerate(items, start=1):
+        yield item
+        if (now := time.monotonic()) - said >= SECONDS_BETWEEN_LINES or done == total:
+            left = tqdm.format_interval((total - done) * (now - begin) / done)
+            print(f"{what}: {done} of {total}, {left} left", file=sys.stderr, flush=True)
+            said = now

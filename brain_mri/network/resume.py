@@ -1,0 +1,151 @@
+"""The saved state of a training: all that a run needs to go on after any step and to end in the same bits."""
+
+import io
+import json
+import os
+import signal
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from brain_mri.files import replacing
+from brain_mri.network.distribution import from_first, is_first, processes
+
+Row = dict[str, float]
+
+
+@dataclass
+class State:
+    """Where a training stands, besides the variables of model and optimiser (dropout's seeds are among the model's).
+
+    The counters of the rules that stop it or lower the rate are no part of it: they follow from the history."""
+
+    history: list[Row] = field(default_factory=list)  # of the finished epochs
+    best_weights: list[np.ndarray] = field(default_factory=list)  # of the finished epoch with the lowest val_loss
+    step: int = 0  # steps taken in the epoch after them
+    sums: list[np.ndarray] = field(default_factory=list)  # the metrics' running sums over these steps
+
+    @property
+    def best_epoch(self) -> int:
+        """The first finished epoch with the lowest validation loss, counted from 1; 0 before the first."""
+        losses = [row["val_loss"] for row in self.history]
+        return int(np.argmin(losses)) + 1 if losses else 0
+
+
+def values_of(variables: list[Any]) -> list[np.ndarray]:
+    """Return copies of the variables' values."""
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+
+
+def assign(variables: list[Any], values: list[np.ndarray]) -> None:
+    """Give each variable its value."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _variables(trainee: keras.Model) -> list[Any]:
+    return [*trainee.variables, *trainee.optimizer.variables]
+
+
+def save(file: Path, trainee: keras.Model, state: State) -> bool:
+    """Write the state, whole or not at all, and say whether that was possible; of several processes, the first does.
+
+    Where it was not (a full disk), one line tells so and the state before stays: hours of training in memory are worth
+    more than the right to stop them."""
+    if not is_first():
+        return True
+    facts = {"history": state.history, "step": state.step}
+    try:
+        with replacing(file) as temporary, temporary.open("wb") as target:
+            with zipfile.ZipFile(target, "w") as archive:
+                archive.writestr("facts.json", json.dumps(facts))
+                for name, variables in _parts(trainee, state):
+                    for place, variable in enumerate(variables):  # one after the other: the model is not copied whole
+                        with archive.open(f"{name}{place}.npy", "w", force_zip64=True) as entry:
+                            np.lib.format.write_array(entry, np.asarray(keras.ops.convert_to_numpy(variable)))
+            target.flush()
+            os.fsync(target.fileno())
+    except OSError as error:
+        tqdm.write(f"{file}: {error.strerror or error}; the state saved before is kept, training goes on")
+        return False
+    return True
+
+
+def _parts(trainee: keras.Model, state: State) -> Iterator[tuple[str, list[Any]]]:
+    yield "variable", _variables(trainee)
+    yield "best", state.best_weights
+    yield "sum", state.sums
+
+
+def restore(file: Path, trainee: keras.Model, rules: list[keras.callbacks.Callback]) -> State:
+    """Return the saved state and put model, optimiser and rules into it; a new state where none is saved.
+
+    A damaged file is left aside under another name, and one line tells so. Several processes get the first one's."""
+    source: Any = file
+    found = file.exists()
+    if processes()[0] > 1:
+        data = from_first(file.read_bytes() if is_first() and found else b"")
+        source, found = io.BytesIO(data), bool(data)
+    if not found:
+        return State()
+    try:
+        with zipfile.ZipFile(source) as archive:
+            facts = json.loads(archive.read("facts.json"))
+            values, best, sums = (_read(archive, name) for name in ("variable", "best", "sum"))
+        state = State(facts["history"], best, facts["step"], sums)
+        if len(values) != len(_variables(trainee)) or len(best) != (len(trainee.weights) if state.history else 0):
+            raise ValueError("it lacks variables")
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        tqdm.write(f"{file}: the saved state is damaged ({error}); left aside, training starts anew")
+        if is_first():
+            file.replace(file.with_suffix(".damaged"))
+        return State()
+    for epoch, row in enumerate(state.history):
+        for rule in rules:
+            rule.on_epoch_end(epoch, dict(row))
+    assign(_variables(trainee), values)
+    tqdm.write(f"train: goes on after epoch {len(state.history)}" + f", step {state.step}" * bool(state.step))
+    return state
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> list[np.ndarray]:
+    count = sum(entry.startswith(name) for entry in archive.namelist())
+    arrays = []
+    for place in range(count):
+        with archive.open(f"{name}{place}.npy") as entry:
+            arrays.append(np.lib.format.read_array(entry))
+    return arrays
+
+
+@contextmanager
+def stop_signals() -> Iterator[list[signal.Signals]]:
+    """Collect SIGTERM and SIGINT in the list, so that a step can end and be saved; a second SIGINT interrupts at once.
+
+    A signal that the process was told to ignore stays ignored. Several processes must stop after the same step: JAX
+    waits for SIGTERM and lets them agree on it (`stop_together`), and SIGINT counts as that."""
+    asked: list[signal.Signals] = []
+
+    def note(number: int, _: object) -> None:
+        if asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        if several:
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            asked.append(signal.Signals(number))
+
+    several = processes()[0] > 1
+    noted = (signal.SIGINT,) if several else (signal.SIGTERM, signal.SIGINT)
+    numbers = [n for n in noted if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,331 @@
+"""The schema of `params.yaml`: every key of every study, its type and its range. What a key does stands in the file."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import matplotlib
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from brain_mri.errors import UserError, one_line
+
+
+class Section(BaseModel):
+    """A section of the file: unknown keys and loose types are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("must be odd")
+    return value
+
+
+def _colormap(name: str) -> str:
+    if name not in matplotlib.colormaps:
+        near = difflib.get_close_matches(name, list(matplotlib.colormaps), n=1)
+        raise ValueError("no colour map of Matplotlib" + (f"; did you mean {near[0]}?" if near else ""))
+    return name
+
+
+Colormap = Annotated[str, AfterValidator(_colormap)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Count = Annotated[int, Field(ge=1)]
+FileName = Annotated[str, Field(min_length=1)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Classes = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=2)]
+
+
+class Images(Section):
+    """What every source of images has."""
+
+    classes: Classes
+    negative: str | None
+    groups: FileName | None
+
+    @property
+    def negative_class(self) -> int | None:
+        """The number of `negative` among the classes."""
+        return None if self.negative is None else self.classes.index(self.negative)
+
+    @model_validator(mode="after")
+    def _negative_is_a_class(self) -> "Images":
+        if self.negative is not None and self.negative not in self.classes:
+            raise ValueError(f"negative is {self.negative!r}: must be one of classes, or null")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("classes names a class twice")
+        return self
+
+
+class Phantoms(Images):
+    source: Literal["phantom"]
+    seed: Seed
+    training_per_class: Count
+    testing_per_class: Count
+
+
+class Published(Images):
+    """The Brain Tumor MRI Dataset: from a zip or folder at hand, or fetched from Kaggle."""
+
+    source: Literal["archive", "kaggle"]
+    name: FileName
+    fingerprint: Sha256
+    outlines: FileName | None
+
+
+class Local(Images):
+    """Images in a folder or zip at hand: Cheng's MATLAB files, or the user's own."""
+
+    source: Literal["figshare", "folder"]
+    name: FileName
+
+
+class External(Section):
+    name: FileName
+    classes: Annotated[dict[str, str], Field(min_length=1)]
+    required: bool
+
+
+class Crop(Section):
+    blur: Annotated[int, Field(ge=1, le=31), AfterValidator(_odd)]
+    threshold: Annotated[int, Field(ge=0, le=254)]
+    erode: Annotated[int, Field(ge=0, le=20)]
+    dilate: Annotated[int, Field(ge=0, le=20)]
+    padding: Annotated[int, Field(ge=0, le=200)]
+    size: Annotated[int, Field(ge=32, le=1024)]
+    interpolation: Literal["area", "linear"]
+    min_side: Annotated[int, Field(ge=8)]
+    max_pixels: Annotated[int, Field(ge=1024)]
+    max_quarantined: Share
+
+
+class Audit(Section):
+    search: Annotated[float, Field(ge=-1, le=1)]
+    same: Annotated[float, Field(ge=-1, le=1)]
+    neighbours: Count
+
+
+class Split(Section):
+    policy: Literal["official", "leak_free", "grouped"]
+    validation: Annotated[float, Field(gt=0, lt=0.9)]
+    test: Annotated[float, Field(gt=0, lt=0.9)]
+    seed: Seed
+
+
+class Model(Section):
+    network: Literal["compact", "compact_fine", "compact_lesion", "efficientnet_lesion", "resnet50"]
+    image_size: Annotated[int, Field(ge=32, le=512)]
+    standardise: bool
+    weights: Annotated[str, Field(min_length=1)]
+    weights_sha256: Sha256 | None
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    batch_norm_momentum: Annotated[float, Field(gt=0, lt=1)]
+
+    @property
+    def draws_lesions(self) -> bool:
+        """Whether the network answers from a map of lesions, and must be taught where they are."""
+        return self.network.endswith("_lesion")
+
+    @property
+    def coarsest(self) -> int:
+        """The stride of the coarsest features that the network enlarges again, which must divide `image_size`; 1 where
+        it enlarges none."""
+        return {"compact_lesion": 16, "efficientnet_lesion": 32}.get(self.network, 1)
+
+    @model_validator(mode="after")
+    def _weights_can_be_had(self) -> "Model":
+        if self.weights in ("none", "imagenet"):
+            if self.weights_sha256 is not None:
+                raise ValueError(f"weights_sha256 belongs to a weights file, but weights is {self.weights!r}: use null")
+            if self.weights == "imagenet" and self.network.startswith("compact"):
+                raise ValueError(f"weights is imagenet: there are none for {self.network}; use none")
+        elif self.weights_sha256 is None:
+            raise ValueError(f"weights names the file {self.weights!r}: weights_sha256 must give its sha256")
+        return self
+
+
+class Plateau(Section):
+    factor: Annotated[float, Field(gt=0, lt=1)]
+    patience: Count
+    min_learning_rate: Annotated[float, Field(ge=0)]
+
+
+class Train(Section):
+    seed: Seed
+    threads: Annotated[int, Field(ge=1, le=64)]
+    deterministic: bool
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"]
+    jit: bool
+    checkpoint_minutes: Annotated[float, Field(gt=0, le=1440)]
+    epochs: Count
+    batch_size: Count
+    accumulate: Annotated[int, Field(ge=1, le=1024)]
+    optimizer: Literal["adam", "adamw"]
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    weight_decay: Annotated[float, Field(ge=0, le=1)]
+    schedule: Literal["plateau", "cosine"]
+    warmup_epochs: Annotated[int, Field(ge=0)]
+    plateau: Plateau
+    early_stopping_patience: Count
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    lesion_map: Annotated[float, Field(ge=0, le=1000)]
+
+    @model_validator(mode="after")
+    def _warmup_fits(self) -> "Train":
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs is {self.warmup_epochs}: must be less than epochs, {self.epochs}")
+        return self
+
+
+class Counterfactual(Section):
+    remove: Share
+    insert: Share
+    sham: Share
+
+
+class Appearance(Section):
+    invert: Share
+    gamma: Annotated[float, Field(ge=0, le=2)]
+    contrast: Annotated[float, Field(ge=0, lt=1)]
+    brightness: Annotated[float, Field(ge=0, le=2)]
+    bias_field: Annotated[float, Field(ge=0, lt=2)]
+    ghosting: Annotated[float, Field(ge=0, lt=1)]
+    motion: Annotated[float, Field(ge=0, le=0.2)]
+    low_resolution: Annotated[float, Field(ge=1, le=8)]
+    blur: Annotated[float, Field(ge=0, le=0.1)]
+    sharpen: Annotated[float, Field(ge=0, le=5)]
+    rician_noise: Annotated[float, Field(ge=0, le=0.5)]
+
+
+class Plain(Section):
+    epochs: Annotated[int, Field(ge=0)]
+    share: Share
+
+
+class Augment(Section):
+    rotation: Annotated[float, Field(ge=0, le=180)]
+    shift: Annotated[float, Field(ge=0, le=0.5)]
+    zoom: Annotated[float, Field(ge=0, lt=1)]
+    flip: bool
+    phantoms: Annotated[float, Field(ge=0, lt=1)]
+    counterfactual: Counterfactual
+    appearance: Appearance
+    plain: Plain
+    mixup: Annotated[float, Field(ge=0, le=10)]
+
+
+class Evaluate(Section):
+    published: bool
+    batch_size: Count
+    resamples: Annotated[int, Field(ge=100, le=100_000)]
+    seed: Seed
+    error: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Probe(Section):
+    images: Count
+
+
+class Gradcam(Section):
+    layer: Annotated[str, Field(min_length=1)]
+    target: Annotated[str, Field(min_length=1)]
+    samples_per_class: Annotated[int, Field(ge=1, le=20)]
+    images: Annotated[int, Field(ge=2)]
+
+    @property
+    def named_layer(self) -> str | None:
+        """The layer's name; None for the last convolution's activation."""
+        return None if self.layer == "last" else self.layer
+
+
+class Plots(Section):
+    dpi: Annotated[int, Field(ge=40, le=600)]
+    colormap: Colormap
+    heatmap: Colormap
+    overlay: Share
+
+
+class Params(Section):
+    code: str
+    pipeline: Literal["noaug", "aug"]
+    dataset: Annotated[Phantoms | Published | Local, Field(discriminator="source")]
+    external: External | None
+    crop: Crop
+    audit: Audit
+    split: Split
+    model: Model
+    train: Train
+    augment: Augment
+    evaluate: Evaluate
+    probe: Probe
+    gradcam: Gradcam
+    plots: Plots
+
+    @model_validator(mode="after")
+    def _target_is_known(self) -> "Params":
+        known = ["predicted", "actual", *self.dataset.classes]
+        if self.gradcam.target not in known:
+            raise ValueError(f"gradcam.target is {self.gradcam.target!r}: must be one of {', '.join(known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _negative_is_known(self) -> "Params":
+        rates = self.augment.counterfactual
+        needs = {
+            f"model.network = {self.model.network}": self.model.draws_lesions,
+            "augment.counterfactual": bool(rates.remove or rates.insert or rates.sham),
+        }
+        for key, given in needs.items():
+            if given and self.dataset.negative is None:
+                raise ValueError(f"{key}: dataset.negative is null; name the class that means 'no tumour'")
+        return self
+
+    @model_validator(mode="after")
+    def _plain_epochs_fit(self) -> "Params":
+        if self.augment.plain.epochs > self.train.epochs:
+            raise ValueError(
+                f"augment.plain.epochs is {self.augment.plain.epochs}: must be at most train.epochs, "
+                f"{self.train.epochs}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _lesion_map_fits(self) -> "Params":
+        if self.model.draws_lesions and self.augment.mixup:
+            raise ValueError(
+                f"augment.mixup is {self.augment.mixup}: must be 0 for {self.model.network}, whose lesion map has one "
+                "class at each place"
+            )
+        if self.model.image_size % self.model.coarsest:
+            raise ValueError(
+                f"model.image_size is {self.model.image_size}: must be a multiple of {self.model.coarsest} for "
+                f"{self.model.network}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _image_size_fits(self) -> "Params":
+        if self.model.image_size > self.crop.size:
+            raise ValueError(
+                f"model.image_size is {self.model.image_size}: must be at most crop.size, {self.crop.size}"
+            )
+        return self
+
+
+def load_params(path: Path | str = "params.yaml") -> Params:
+    """Read and check the study's parameters; raises UserError with one line that names the key."""
+    try:
+        values = yaml.safe_load(Path(path).read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: not there; run a stage in a study's folder, or let `dvc repro` do it") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: holds no keys; expected the sections {', '.join(Params.model_fields)}")
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{path}: {one_line(error, Params)}") from None

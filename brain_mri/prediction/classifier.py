@@ -1,0 +1,100 @@
+"""A study's model, ready to classify images from outside: the training's crop, calibrated answers, explanations.
+
+Answers come from the ONNX file, where the study has one, because loading TensorFlow takes seconds; explanations need
+gradients, and for them Keras is loaded when the first is asked for.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from brain_mri.errors import UserError
+from brain_mri.images.cropping import to_network
+from brain_mri.prediction import novelty
+from brain_mri.prediction.study import Study
+
+if TYPE_CHECKING:
+    import keras
+
+    from brain_mri.explanation.saliency import Explainer
+
+WARNING = "looks like no brain MRI"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said of one image: the likeliest class, the calibrated probability of each, and two reservations."""
+
+    predicted: str
+    probabilities: dict[str, float]
+    abstain: bool  # the confidence is below the study's threshold: for a person to decide
+    warning: str | None
+
+
+class Classifier:
+    """A study's network with its crop, its temperature, its threshold and its detector of what is no brain MRI."""
+
+    def __init__(self, study: Study):
+        """Load the network; raises UserError for a file that cannot be read or belongs to another model."""
+        self.study, self.classes = study, study.card.classes
+        if study.onnx:
+            from brain_mri.prediction.onnx_network import Network
+
+            self._predict = Network(study.onnx, study.digest).run
+        else:
+            from brain_mri.prediction.inner import predict_all, with_all_outputs
+
+            self._predict = partial(predict_all, with_all_outputs(load_keras(study), study.card.temperature))
+        self.detector = novelty.load(study.guard) if study.guard else None
+        self._explainer: Explainer | None = None
+
+    def classify(self, crops: np.ndarray) -> list[Answer]:
+        """Classify crops, uint8 (N, size, size), N at least 1."""
+        images = to_network(crops, self.study.card.image_size)
+        said = self._predict(images)
+        strange = np.zeros(len(images), bool)
+        if self.detector:
+            inner = [said[name] for name in sorted(said) if name.startswith("inner_")]
+            strange = self.detector.flags(novelty.describe(images, inner))
+        threshold = self.study.threshold or 0.0
+        return [
+            Answer(
+                self.classes[int(row.argmax())],
+                dict(zip(self.classes, row.tolist(), strict=True)),
+                bool(row.max() < threshold),
+                WARNING if odd else None,
+            )
+            for row, odd in zip(said["calibrated"], strange, strict=True)
+        ]
+
+    def explain(self, crops: np.ndarray, classes: list[str], method: str | None = None) -> np.ndarray:
+        """Maps of what speaks for a class in each crop, float32 (N, size, size), 0 to 1 as `saliency.displayed` has it.
+
+        `method`: one of the network's (brain_mri.explanation.saliency), None the one that the study offers."""
+        from brain_mri.explanation.saliency import Explainer, displayed, upsample
+
+        if self._explainer is None:
+            params = self.study.params
+            layer, negative = params.gradcam.named_layer, params.dataset.negative_class
+            self._explainer = Explainer(load_keras(self.study), layer, negative)
+        method = method or self.study.offered
+        targets = np.array([self.classes.index(name) for name in classes])
+        maps = self._explainer.explain(to_network(crops, self.study.card.image_size), targets, [method])[method]
+        return displayed(method, upsample(np.abs(maps), crops.shape[1:]))
+
+
+def load_keras(study: Study) -> "keras.Model":
+    """Load the study's Keras file; raises UserError where it cannot be read."""
+    from brain_mri.network.saved import load_for
+
+    try:
+        model, _ = load_for(study.card.classes, study.model)
+    except UserError:
+        raise
+    # A file of another version of Keras fails in any way at all.
+    except Exception as error:
+        said = " ".join(str(error).split())[:160]
+        raise UserError(f"{study.model}: made by another version of Keras ({said}); train it again") from None
+    return model

@@ -1,0 +1,72 @@
+"""What a person names for classification, as a list of images: files, folders, zips, the lines of a CSV."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from brain_mri.errors import UserError
+from brain_mri.images.badimage import Limits
+from brain_mri.images.cropping import crop
+from brain_mri.images.reading import decode_grey, read_file
+from brain_mri.params import Crop
+from brain_mri.sources.container import opened
+from brain_mri.sources.table import read_table
+
+
+@dataclass(frozen=True)
+class Input:
+    """An image to classify: its name as the person will know it, and its bytes. `read` raises BadImage."""
+
+    name: str
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What there is to classify, and `name: reason` of the files that must not be opened."""
+
+    images: list[Input]
+    refused: list[str]
+
+
+@contextmanager
+def listed(paths: Sequence[Path], table: Path | None, limits: Limits) -> Iterator[Inputs]:
+    """List the images of files, folders and zips, and those of a CSV; zips stay open as long as the context.
+
+    Raises UserError for a path that is not there, and a folder, zip or table without images.
+    """
+    found = Inputs([], [])
+    with ExitStack() as open_zips:
+        for path in paths:
+            if path.is_dir() or path.suffix.lower() == ".zip":
+                container = open_zips.enter_context(opened(path, limits))
+                if not container.entries and not container.refused:
+                    raise UserError(f"{path}: no images in it; name a folder that has some")
+                found.images.extend(Input(str(path / entry.path), entry.read) for entry in container.entries)
+                found.refused.extend(f"{path / file.path}: {file.reason}" for file in container.refused)
+            elif path.exists() or path.is_symlink():
+                found.images.append(Input(str(path), partial(read_file, path, limits)))
+            else:
+                raise UserError(f"{path}: no such file or folder")
+        if table:
+            found.images.extend(_rows(table, limits))
+        yield found
+
+
+def _rows(table: Path, limits: Limits) -> list[Input]:
+    """The images of a CSV with a column `path`, relative to the table's folder and not leading out of it."""
+    try:
+        data = table.read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        raise UserError(f"{table}: no such file; --csv takes a table with a column path") from None
+    paths = [PurePosixPath(row["path"]) for row in read_table(data, str(table), ("path",))]
+    return [Input(str(path), partial(read_file, table.parent / path, limits, table.parent)) for path in paths]
+
+
+def read_crop(data: bytes, name: str, settings: Crop, slice: int | None = None) -> np.ndarray:
+    """Decode one image file and crop it as the training images are: uint8 (size, size). Raises BadImage."""
+    return crop(decode_grey(data, Limits(settings.min_side, settings.max_pixels), name, slice), settings)

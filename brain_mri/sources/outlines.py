@@ -1,0 +1,173 @@
+"""Lesion outlines, a polygon an image, to masks. Format and making: `data/outlines/README.md`."""
+
+import gzip
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from brain_mri.errors import UserError
+from brain_mri.files import progress, write_bytes
+from brain_mri.images.badimage import BadImage, Limits
+from brain_mri.images.reading import image_shape, read_file, read_grey
+from brain_mri.images.records import ImageRecord
+from brain_mri.sources.records import mask_png
+from brain_mri.sources.table import read_table
+
+MAX_BYTES = 256 * 2**20  # unpacked
+LEAST_FIT = 0.8  # the published outlines reach 0.89 and 0.91; mirrored, scaled by 5 % or shuffled ones 0.63 at most
+FIT_SAMPLE = 200  # images looked at, evenly spread: a standard error of 2 %
+LEAST_SAMPLE = 20
+
+SOURCE = {
+    "name": "Lesion outlines for the Brain Tumor MRI Dataset, version 1",
+    "licence": "CC BY 4.0",
+    "citation": "Tumour borders drawn by Jun Cheng et al. for: Cheng, Jun (2017). brain tumor dataset. figshare. "
+    "doi:10.6084/m9.figshare.1512427; carried over to the images of the Kaggle data set by their pixels",
+    "url": "https://doi.org/10.6084/m9.figshare.1512427",
+}
+
+
+def describe() -> dict[str, str]:
+    """Name, licence, citation and address, for the metrics and the report."""
+    return dict(SOURCE)
+
+
+def read_outlines(path: Path) -> dict[str, np.ndarray]:
+    """Polygons by image path, float (n, 2) of x, y in pixels, n >= 3, the centre of the first pixel being 0, 0.
+
+    Reads a `.csv.gz` with the columns `path` and `polygon` (`x,y x,y ...`). Raises UserError that names the line.
+    """
+    try:
+        with gzip.open(path) as file:
+            data = file.read(MAX_BYTES)
+    except FileNotFoundError:
+        raise UserError(f"{path}: not there; fetch it again, or leave dataset.outlines empty") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path}: not a whole gzip file ({error}); fetch it again") from None
+    outlines = {}
+    for row in read_table(data, str(path), ("path", "polygon")):
+        polygon = _polygon(row["polygon"])
+        if polygon is None:
+            raise UserError(f"{row.place}: polygon {row['polygon'][:40]!r}; expected 'x,y x,y x,y' or longer")
+        outlines[row["path"]] = polygon
+    return outlines
+
+
+def _polygon(text: str) -> np.ndarray | None:
+    try:
+        polygon = np.array([[float(number) for number in point.split(",")] for point in text.split()])
+    except ValueError:
+        return None
+    return (
+        polygon
+        if polygon.ndim == 2 and polygon.shape[1] == 2 and len(polygon) >= 3 and np.isfinite(polygon).all()
+        else None
+    )
+
+
+def rasterise(polygon: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Fill a polygon: uint8 (height, width), 255 where the centre of a pixel lies inside (even-odd rule), else 0.
+
+    `polygon` is float (n, 2) of x, y in pixels, within the image (-0.5 to width or height - 0.5).
+    """
+    crossed = np.zeros((shape[0], shape[1] + 1), bool)
+    for (x0, y0), (x1, y1) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+        # Half open, so that a corner that lies on a row of centres is crossed once.
+        rows = np.arange(math.ceil(min(y0, y1)), math.ceil(max(y0, y1)))
+        if len(rows):
+            crossed[rows, np.ceil(x0 + (rows - y0) * ((x1 - x0) / (y1 - y0))).astype(int)] ^= True
+    mask = np.zeros(shape, np.uint8)
+    rows = np.flatnonzero(crossed.any(axis=1))
+    mask[rows] = np.logical_xor.accumulate(crossed[rows, :-1], axis=1) * np.uint8(255)
+    return mask
+
+
+def write_outline_masks(
+    outlines: Mapping[str, np.ndarray],
+    records: Sequence[ImageRecord],
+    raw: Path,
+    masks: Path,
+    limits: Limits | None = None,
+) -> list[ImageRecord]:
+    """Write a mask for each image that has an outline; return the records with `mask` filled in.
+
+    Raises UserError, before a mask is written, for an outline of an unknown image, one that leaves its image, and where
+    the outlines as a whole do not lie on the lesions of these images (mirrored, re-scaled, of other images). An image
+    that cannot be read gets no mask: the crop will quarantine it.
+    """
+    limits = limits or Limits()
+    known = {record.path for record in records}
+    if strangers := sorted(set(outlines) - known):
+        raise UserError(
+            f"outlines: {len(strangers)} for images that the data set does not have, first {strangers[0]}; "
+            "outlines belong to one data set, name its own or none in dataset.outlines"
+        )
+    shapes = {}
+    for path in sorted(outlines):
+        try:
+            shapes[path] = image_shape(read_file(raw / path, limits, raw), limits, path)
+        except BadImage:
+            continue
+        _check_inside(path, outlines[path], shapes[path])
+    _check_fit({path: outlines[path] for path in shapes}, raw, limits)
+    for path, shape in progress(shapes.items(), "masks from outlines", len(shapes)):
+        write_bytes(masks / f"{path}.png", mask_png(rasterise(outlines[path], shape)))
+    return [replace(record, mask=f"{record.path}.png") if record.path in shapes else record for record in records]
+
+
+def _check_inside(path: str, polygon: np.ndarray, shape: tuple[int, int]) -> None:
+    height, width = shape
+    if polygon.min() < -0.5 or (polygon.max(axis=0) > (width - 0.5, height - 0.5)).any():
+        (left, top), (right, bottom) = polygon.min(axis=0), polygon.max(axis=0)
+        raise UserError(
+            f"outlines: that of {path} spans x {left:g} to {right:g}, y {top:g} to {bottom:g}, outside its "
+            f"image of {width}x{height} px; it was made for another image"
+        )
+
+
+def _check_fit(outlines: Mapping[str, np.ndarray], raw: Path, limits: Limits) -> None:
+    if len(outlines) < LEAST_SAMPLE:
+        return
+    fits = []
+    for path in sorted(outlines)[:: math.ceil(len(outlines) / FIT_SAMPLE)]:
+        try:
+            fits.append(fit(read_grey(raw / path, limits), outlines[path]))
+        except BadImage:
+            continue
+    shares = np.mean(fits, axis=0) if fits else np.ones(2)
+    if shares.min() < LEAST_FIT:
+        raise UserError(
+            f"outlines: they part bright from dark better than their mirror images in only {shares[0]:.0%} "
+            f"(left-right) and {shares[1]:.0%} (top-bottom) of the images, expected {LEAST_FIT:.0%} or "
+            "more; they are mirrored, scaled or made for other images"
+        )
+
+
+def fit(grey: np.ndarray, polygon: np.ndarray) -> tuple[bool, bool]:
+    """Whether a polygon parts bright from dark better than its mirror image does: left-right, top-bottom.
+
+    `grey` is uint8 (height, width). Compared is the difference of the means inside and in a ring around, in standard
+    deviations of both; a single image can fail, a set of right outlines cannot.
+    """
+    height, width = grey.shape
+    own = contrast(grey, polygon)
+    return (
+        own > contrast(grey, (width - 1, 0) + polygon * (-1, 1)),
+        own > contrast(grey, (0, height - 1) + polygon * (1, -1)),
+    )
+
+
+def contrast(grey: np.ndarray, polygon: np.ndarray) -> float:
+    """Difference of the mean inside a polygon and in a ring around it, in standard deviations of both; at least 0."""
+    inside = rasterise(polygon.clip(0, (grey.shape[1] - 1, grey.shape[0] - 1)), grey.shape[:2]) > 0
+    side = max(3, int(min(grey.shape) * 0.03) | 1)
+    ring = (cv2.dilate(inside.astype(np.uint8), np.ones((side, side), np.uint8)) > 0) & ~inside
+    if not inside.any() or not ring.any():
+        return 0.0
+    spread = float(grey[inside | ring].std())
+    return abs(float(grey[inside].mean() - grey[ring].mean())) / spread if spread else 0.0

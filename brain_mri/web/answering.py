@@ -1,0 +1,117 @@
+"""One image's bytes to what the page shows of it: the answer, the crop, the heat map."""
+
+import base64
+from typing import Any
+
+import cv2
+import matplotlib
+import numpy as np
+
+from brain_mri.images.badimage import BadImage, Limits, Reason
+from brain_mri.images.cropping import cut_out, head_of
+from brain_mri.images.imaging import Box
+from brain_mri.images.medical import is_nifti
+from brain_mri.images.picture import decode_picture
+from brain_mri.images.reading import decode_grey
+from brain_mri.prediction.classifier import Classifier
+from brain_mri.web.words import COARSE, headline, notes, share, spoken
+
+MOST_PIXELS = 16_000_000  # 4000 x 4000; a slice has 512 x 512, and larger ones would keep others waiting
+SHOWN = 640  # pixels: the longest side of the image as the page shows it
+CLEAR = 0.5  # of a map: below this value it grows transparent
+TOP = 0.995  # of a fine map's values; a few single pixels would else leave the others black
+
+
+def limits(classifier: Classifier) -> Limits:
+    """The study's limits, and never more pixels than the page takes."""
+    crop = classifier.study.card.crop
+    return Limits(crop.min_side, min(crop.max_pixels, MOST_PIXELS))
+
+
+def answer(classifier: Classifier, data: bytes, ending: str, slice: int | None) -> dict[str, Any]:
+    """Classify one image file; `ending` is the end of its name, by which some medical files are known.
+
+    Returns what the page shows, ready for JSON: pictures as data URLs, `box` (the part that was cut out) as shares of
+    the image, 0 to 1. Raises BadImage.
+    """
+    name = f"image{ending}"
+    grey = decode_grey(data, limits(classifier), name, slice)
+    settings = classifier.study.card.crop
+    head = head_of(grey, settings)
+    crop = cut_out(grey, head, settings)
+    (found,) = classifier.classify(crop[None])
+    return {
+        "predicted": found.predicted,
+        "headline": headline(found),
+        "notes": notes(found, classifier.study.threshold),
+        "abstain": found.abstain,
+        "warning": found.warning is not None,
+        "probabilities": [
+            {"name": name, "spoken": spoken(name), "value": value, "share": share(value)}
+            for name, value in found.probabilities.items()
+        ],
+        "size": [grey.shape[1], grey.shape[0]],
+        "box": shares(head.box, grey.shape),
+        "image": data_url(png(shrunk(grey))),
+        "crop": data_url(png(crop)),
+        "volume": is_nifti(data, name),
+    }
+
+
+def shares(box: Box, shape: tuple[int, ...]) -> dict[str, float]:
+    """A box in pixels as shares of an image's height and width."""
+    top, bottom, left, right = box
+    height, width = shape
+    return {
+        "top": top / height,
+        "left": left / width,
+        "height": (bottom - top) / height,
+        "width": (right - left) / width,
+    }
+
+
+def shrunk(grey: np.ndarray) -> np.ndarray:
+    """The image, uint8 (H, W), no longer than the page shows."""
+    factor = SHOWN / max(grey.shape)
+    if factor >= 1:
+        return grey
+    width, height = (max(1, round(side * factor)) for side in grey.shape[::-1])
+    return cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def heat_map(classifier: Classifier, data: bytes, method: str, name: str) -> bytes:
+    """Explain a crop, the PNG that `answer` gave: a PNG in colour of what speaks for the class of that name.
+
+    `method` is one of brain_mri.web.words.methods_of. Raises BadImage where the data are no crop.
+    """
+    size = classifier.study.card.crop.size
+    crop = decode_picture(data, Limits(max_pixels=size * size))
+    if crop.shape != (size, size):
+        raise BadImage(Reason.WRONG_SIZE)
+    (heat,) = classifier.explain(crop[None], [name], method)
+    if method not in COARSE:
+        heat = np.minimum(heat / (np.quantile(heat, TOP) or 1), 1)
+    return png(coloured(heat, classifier.study.params.plots.heatmap))
+
+
+def coloured(values: np.ndarray, colormap: str) -> np.ndarray:
+    """Values 0 to 1 (H, W) in the colours of Matplotlib's map, little of them transparent, so that the image beneath
+    stays visible where nothing speaks: uint8 (H, W, 4), blue first as OpenCV wants them."""
+    colours = matplotlib.colormaps[colormap](values, bytes=True)[..., [2, 1, 0, 3]]
+    colours[..., 3] = np.rint(255 * np.minimum(values / CLEAR, 1))
+    return colours
+
+
+def legend(colormap: str) -> bytes:
+    """The colours from little to much, as a PNG of one row."""
+    return png(coloured(np.linspace(0, 1, 256)[None], colormap))
+
+
+def png(image: np.ndarray) -> bytes:
+    """Encode an image, uint8 (H, W) or (H, W, 4), without loss."""
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+def data_url(data: bytes) -> str:
+    """A PNG as an address that holds it."""
+    return "data:image/png;base64," + base64.b64encode(data).decode()
