@@ -11,7 +11,6 @@ import csv
 import io
 import os
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 

@@ -10,6 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from brain_mri.errors import UserError, one_line
 
+PIPELINES = ("noaug", "aug")  # without and with augmentation
+
 
 class Section(BaseModel):
     """A section of the file: unknown keys and loose types are errors."""
