@@ -77,7 +77,7 @@ def main() -> None:
 
 def read_outputs(path: str) -> Outputs:
     arrays = read_arrays(path)
-    return Outputs(**arrays | {"temperature": float(arrays["temperature"])})
+    return Outputs(arrays["val"], arrays["test"], arrays["external"], float(arrays["temperature"]))
 
 
 def describe_external(samples: list[Sample], params: Params) -> Outside:

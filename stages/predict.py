@@ -34,7 +34,7 @@ def main() -> None:
                 name: predict_logits(model, array, params.evaluate.batch_size) if len(array) else no_logits
                 for name, array in images.items()
             }
-            write_arrays(folder / f"{pipeline}.npz", {**logits, "temperature": np.float64(card["temperature"])})
+            write_arrays(folder / f"{pipeline}.npz", {**logits, "temperature": np.array(card["temperature"])})
 
 
 if __name__ == "__main__":
