@@ -85,8 +85,12 @@ def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
 
 def write_json(path: Path | str, values: Mapping[str, Any]) -> None:
     """Write metrics as JSON: floats with 6 decimals, so that a diff shows what matters; NaN becomes null."""
-    text = json.dumps(_plain(values), indent=2, allow_nan=False, ensure_ascii=False)
-    write_bytes(path, (text + "\n").encode())
+    write_bytes(path, format_json(values).encode())
+
+
+def format_json(values: Mapping[str, Any]) -> str:
+    """Return the text that `write_json` writes."""
+    return json.dumps(_plain(values), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def _plain(value: Any) -> Any:
