@@ -16,10 +16,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from brain_mri import results
 from brain_mri.copies import described
 from brain_mri.copies.descriptors import Description, describe
 from brain_mri.errors import UserError, run
-from brain_mri.files import progress, read_csv, read_json, replacing, write_csv, write_json, write_png
+from brain_mri.files import progress, read_csv, replacing, write_csv, write_png
 from brain_mri.images.cropping import cut_out, head_of
 from brain_mri.images.imaging import cut, resize_mask
 from brain_mri.images.reading import BadImage, Limits, decode_grey, read_file
@@ -75,8 +76,9 @@ def main() -> None:
         write_csv("data/quarantine.csv", [vars(file) for file in bad], ["path", "reason", "size"])
         stop_when_too_many(bad, len(used) + len(bad), params.crop.max_quarantined)
     write_records("data/cropped.csv", [result.record for result in used])
-    ignored = sum(table["ignored"] for table in read_json("metrics/dataset.json").values())
-    write_json("metrics/crop.json", summary(used, bad, ignored))
+    found = results.read("metrics/dataset.json", results.Dataset)
+    ignored = found.dataset.ignored + (found.external.ignored if found.external else 0)
+    results.write("metrics/crop.json", summary(used, bad, ignored))
     sizes = [dict(zip(SIZES, (u.raw.path, *u.shape, *u.cut_shape), strict=True)) for u in used]
     write_csv("data/sizes.csv", sizes, SIZES)
 

@@ -20,10 +20,11 @@ from pathlib import Path
 import numpy as np
 from scipy.special import softmax
 
+from brain_mri import results
 from brain_mri.errors import run
 from brain_mri.evaluation import calibration, errors, published, summary
 from brain_mri.evaluation.summary import Measure, Outputs, Outside
-from brain_mri.files import progress, read_arrays, read_csv, replacing, write_bytes, write_csv, write_json
+from brain_mri.files import progress, read_arrays, read_csv, replacing, write_bytes, write_csv
 from brain_mri.images.dataset import Sample, groups_of, labels_of, read_samples
 from brain_mri.params import PIPELINES, Params, load_params
 
@@ -58,11 +59,11 @@ def main() -> None:
             "calibration": summary.calibrate(labels["test"], said, parts, outside),
             "selective": summary.select(labels, said, parts, outside, how),
         }
-        write_json(f"metrics/{pipeline}.json", metrics[pipeline])
-    write_json("metrics/intervals.json", bounds)
+        results.write(f"metrics/{pipeline}.json", metrics[pipeline])
+    results.write("metrics/intervals.json", bounds)
     compared = summary.compare(labels["test"], outputs, groups["test"], parts, how)
     compared["external"] = summary.compare_external(outputs, outside, how)
-    write_json("metrics/comparison.json", compared)
+    results.write("metrics/comparison.json", compared)
 
     write_predictions(samples, outputs, leaked, classes)
     write_errors(samples, labels, outputs, leaked, params)
@@ -155,7 +156,7 @@ def write_confusion(pipeline: str, labels: np.ndarray, predictions: np.ndarray, 
 
 def write_own(pipeline: str, metrics: dict) -> None:
     """Write the study's own pipeline once more under fixed names."""
-    write_json("metrics/test.json", {"pipeline": pipeline, **metrics["test"], "external": metrics["external"]})
+    results.write("metrics/test.json", {"pipeline": pipeline, **metrics["test"], "external": metrics["external"]})
     for source, target in [
         (f"plots/confusion/{pipeline}.csv", "plots/confusion/test.csv"),
         (f"plots/history/{pipeline}.csv", "plots/history_test.csv"),

@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 from scipy.special import softmax
 
+from brain_mri import results
 from brain_mri.errors import run
 from brain_mri.evaluation import calibration, errors, selective
-from brain_mri.figures import data, explanations, probing, results
-from brain_mri.figures.results import PIPELINE_NAMES
-from brain_mri.files import read_arrays, read_csv, read_json, replacing
+from brain_mri.figures import data, evaluation, explanations, probing
+from brain_mri.figures.evaluation import PIPELINE_NAMES
+from brain_mri.files import read_arrays, read_csv, replacing
 from brain_mri.images.cropping import cut_out, head_of
 from brain_mri.images.dataset import Sample, labels_of, load_images, read_samples
 from brain_mri.images.reading import Limits, read_grey
@@ -61,7 +62,7 @@ def draw_data(params: Params) -> None:
 
 def draw_copies(params: Params) -> None:
     """What the audit counted, and for each class a pair from Training and Testing, a mirrored or turned one if any."""
-    data.copies(read_json("metrics/split.json")["audit"], params.plots.dpi)
+    data.copies(results.read("metrics/split.json", results.Split).audit, params.plots.dpi)
     samples = {record.path: Sample(**vars(record), group="") for record in read_records("data/cropped.csv")}
     pairs = read_csv("data/duplicates.csv")
     pairs.sort(key=lambda row: (row["orientation"] == "identity", float(row["score"])))
@@ -78,21 +79,21 @@ def draw_copies(params: Params) -> None:
 def draw_results(params: Params) -> None:
     """Figures 2 and 3, reliability and selective prediction, of both pipelines."""
     dpi, classes = params.plots.dpi, params.dataset.classes
-    results.learning_curves({name: read_csv(f"plots/history/{name}.csv") for name in PIPELINES}, dpi)
+    evaluation.learning_curves({name: read_csv(f"plots/history/{name}.csv") for name in PIPELINES}, dpi)
     labels = labels_of(read_samples("data/split/test.csv"), classes)
     diagrams, curves = {}, {}
     for pipeline in PIPELINES:
         outputs = read_arrays(f"data/logits/{pipeline}.npz")
         matrix = confusion_matrix(labels, outputs["test"].argmax(1), len(classes))
         path = f"plots/confusion_{pipeline}.png"
-        results.confusion(matrix, classes, PIPELINE_NAMES[pipeline], path, params.plots.colormap, dpi)
+        evaluation.confusion(matrix, classes, PIPELINE_NAMES[pipeline], path, params.plots.colormap, dpi)
         before = softmax(outputs["test"], axis=1)
         after = calibration.apply_temperature(outputs["test"], float(outputs["temperature"]))
         edges = calibration.equal_width_edges()
         diagrams[pipeline] = [calibration.reliability_diagram(labels, shares, edges) for shares in (before, after)]
         curves[pipeline] = selective.risk_coverage(labels, after)
-    results.calibration(diagrams, dpi)
-    results.selective(curves, dpi)
+    evaluation.calibration(diagrams, dpi)
+    evaluation.selective(curves, dpi)
 
 
 def draw_errors(params: Params) -> None:
@@ -114,14 +115,15 @@ def draw_errors(params: Params) -> None:
                 drawn.add(group)
                 chosen.append(row)
         pictures[kind] = chosen, load_images([samples[row["image"]] for row in chosen], SIDE)[..., 0]
-    results.errors(pictures, count, params.plots.dpi)
+    evaluation.errors(pictures, count, params.plots.dpi)
 
 
 def draw_probes(params: Params) -> None:
     """The shortcut probes, what they showed the networks, and accuracy under corruptions."""
-    report = {pipeline: read_json("metrics/probe.json")[pipeline] for pipeline in PIPELINES}
+    probed = results.read("metrics/probe.json", results.Probe)
+    report = {"noaug": probed.noaug, "aug": probed.aug}
     probing.probes(report, params.plots.dpi)
-    probing.robustness({name: table["robustness"] for name, table in report.items()}, params.plots.dpi)
+    probing.robustness({name: table.robustness for name, table in report.items()}, params.plots.dpi)
     probing.probe_examples(read_arrays("data/probed/examples.npz"), params.plots.dpi)
 
 
@@ -144,12 +146,11 @@ def draw_explanations(pipeline: str, folder: Path, params: Params) -> None:
         methods["images"], maps, methods["masks"], captions(methods, classes), folder / "methods.png", style
     )
 
-    measured = read_json("metrics/gradcam.json")[pipeline]
-    title = f"{name}, {measured['faithfulness']['n']} images"
+    measured = getattr(results.read("metrics/gradcam.json", results.Gradcam), pipeline)
+    title = f"{name}, {measured.faithfulness.n} images"
     explanations.curves(curves, title, folder / "faithfulness.png", style.dpi)
-    sanity = measured["sanity"]
-    title = f"{name}: weights randomised from the logits down, and a part at a time; {sanity['n']} images"
-    explanations.cascade(sanity, title, folder / "cascade.png", style.dpi)
+    title = f"{name}: weights randomised from the logits down, and a part at a time; {measured.sanity.n} images"
+    explanations.cascade(measured.sanity, title, folder / "cascade.png", style.dpi)
     title = f"{name}: {captions(cascade, classes)[0]}"
     explanations.cascade_maps(cascade, title, folder / "cascade_maps.png", style)
 

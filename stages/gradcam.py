@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from brain_mri import results
 from brain_mri.errors import run
 from brain_mri.explanation import localisation, summary
 from brain_mri.explanation.saliency import Explainer, displayed, normalise
 from brain_mri.explanation.summary import CONTROLS, MANY_PASSES, Cases, Measure, without
-from brain_mri.files import read_arrays, replacing, write_arrays, write_json
+from brain_mri.files import read_arrays, replacing, write_arrays
 from brain_mri.images.dataset import groups_of, labels_of, load_images, load_masks, read_samples
 from brain_mri.network.machine import set_up
 from brain_mri.network.saved import load_for
@@ -60,7 +61,7 @@ def main() -> None:
             maps[pipeline] = explainer.explain(images[few], labels[few], of_model, how.batch_size)
     table["chance"] = summary.chance(masks[outlined])
     table["agreement"] = {"n": len(few), **summary.agree(maps["noaug"], maps["aug"], cases.take(few), how)}
-    write_json("metrics/gradcam.json", table)
+    results.write("metrics/gradcam.json", table)
 
 
 def targets(params: Params, labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:

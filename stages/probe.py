@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from brain_mri import results
 from brain_mri.augmentation.corruptions import CORRUPTIONS, corrupt
 from brain_mri.copies.splitting import join
 from brain_mri.errors import run
-from brain_mri.files import progress, write_arrays, write_csv, write_json
+from brain_mri.files import progress, write_arrays, write_csv
 from brain_mri.images.dataset import EXTERNAL, Sample, groups_of, labels_of, load_images, load_masks, read_samples
 from brain_mri.network.features import look
 from brain_mri.network.machine import set_up
@@ -70,7 +71,7 @@ def main() -> None:
             "robustness": robustness(subject, said[pipeline], params),
         }
     counts = {"lesion_images": len(subject.lesions), "robustness_images": len(subject.robust)}
-    write_json("metrics/probe.json", {**counts, **report})
+    results.write("metrics/probe.json", {**counts, **report})
     robust = {pipeline: table["robustness"] for pipeline, table in report.items()}
     write_means(robust)
     write_arrays("data/probed/examples.npz", examples(subject, changed, clear, said, params.dataset.classes))

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
+from brain_mri import results
 from brain_mri.copies import described
 from brain_mri.copies.descriptors import ORIENTATIONS
 from brain_mri.copies.duplicates import LEVELS, Pairs, Thresholds, find_pairs, group
 from brain_mri.copies.leakage import Copies, chains, copies_in, groups_by_level, label_conflicts, redundant_files
 from brain_mri.copies.splitting import deal, join
 from brain_mri.errors import UserError, run
-from brain_mri.files import write_csv, write_json
+from brain_mri.files import write_csv
 from brain_mri.images.dataset import Sample, write_samples
 from brain_mri.images.records import ImageRecord, read_records
 from brain_mri.params import load_params
@@ -57,7 +58,7 @@ def main() -> None:
     write_pairs(pairs, records)
     audit = summarise(pairs, records, parts, descriptions.descriptors)
     audit["external_left_out"] = {"images": int(shared.sum())}
-    write_json("metrics/split.json", {**{name: counts(table) for name, table in tables.items()}, "audit": audit})
+    results.write("metrics/split.json", {**{name: counts(table) for name, table in tables.items()}, "audit": audit})
 
 
 def counts(table: list[Sample]) -> dict[str, int]:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from brain_mri.figures.drawing import outline, picture, save
+from brain_mri.results import Randomised, Sanity
 
 MIDDLE: dict[str, Any] = {"ha": "right", "va": "center", "multialignment": "center"}  # of a row's side
 
@@ -131,17 +132,19 @@ def curves(curves: Mapping[str, np.ndarray], title: str, path: Path, dpi: int) -
     save(figure, path, dpi)
 
 
-def cascade(sanity: Mapping[str, Any], title: str, path: Path, dpi: int) -> None:
-    """Draw what is left of the maps as weights are randomised, a panel a mode; `sanity`: the table of gradcam.json."""
+def cascade(sanity: Sanity, title: str, path: Path, dpi: int) -> None:
+    """Draw what is left of the maps as weights are randomised, a panel a mode; `sanity`: what gradcam measured."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")
-    modes, layers = ("cascading", "independent"), sanity["layers"]
+    modes, layers = ("cascading", "independent"), sanity.layers
     panels = figure.subplots(1, len(modes), sharey=True)
     for axes, mode in zip(panels, modes, strict=True):
+        methods: dict[str, Randomised] = getattr(sanity, mode)
         where = "down to" if mode == "cascading" else "part of"
         steps = ["as learned", layers[0], *(f"{where} {layer}" for layer in layers[1:])]
-        for method, row in sanity[mode].items():
-            axes.plot(range(len(steps)), [1, *row["left"]], label=words(method), marker=".", **_line(method))
-        axes.axhline(sanity["limit"], color="grey", linestyle=":")
+        for method, row in methods.items():
+            left = [1, *(np.nan if share is None else share for share in row.left)]
+            axes.plot(range(len(steps)), left, label=words(method), marker=".", **_line(method))
+        axes.axhline(sanity.limit, color="grey", linestyle=":")
         axes.axhline(0, color="grey", linewidth=0.8)
         axes.set(title=mode, ylabel="left of the map (0: chance)", xticks=range(len(steps)))
         axes.set_xticklabels(steps, rotation=30, ha="right", fontsize=8)

@@ -1,14 +1,14 @@
 """Figures of the probes: rates beside those of a classifier that ignores the lesion, examples, robustness."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from brain_mri.augmentation.corruptions import CORRUPTIONS
 from brain_mri.figures.drawing import save
-from brain_mri.figures.results import PIPELINE_NAMES
+from brain_mri.figures.evaluation import PIPELINE_NAMES
+from brain_mri.results import Probed, Rate, Robustness
 
 # Row of the figure: what is counted, and the value of a classifier that sees the tumour and nothing else.
 PROBES = {
@@ -31,7 +31,7 @@ TITLES = {
 }
 
 
-def probes(report: Mapping[str, Any], dpi: int) -> None:
+def probes(report: Mapping[str, Probed], dpi: int) -> None:
     """Draw each probe's rate with its interval by pipeline, and beside it what ignoring the lesion would give."""
     rows = {pipeline: dict(_rates(part)) for pipeline, part in report.items()}
     names = list(dict.fromkeys(name for table in rows.values() for name in table))
@@ -43,9 +43,9 @@ def probes(report: Mapping[str, Any], dpi: int) -> None:
     for place, (pipeline, table) in enumerate(rows.items()):
         for name, (rate, reference, ideal) in table.items():
             height = names.index(name) + 0.26 * (place - (len(rows) - 1) / 2)
-            low, high = rate["interval"]
+            low, high = rate.interval or (np.nan, np.nan)
             axes.plot([low, high], [height, height], color=f"C{place}", linewidth=2)
-            axes.plot(rate["value"], height, "o", color=f"C{place}", markersize=6)
+            axes.plot(rate.value, height, "o", color=f"C{place}", markersize=6)
             axes.plot(reference, height, "|", color="black", markersize=11, markeredgewidth=2)
             if ideal is not None:
                 axes.plot(ideal, height, "D", markerfacecolor="none", color="green", markersize=6, clip_on=False)
@@ -63,19 +63,18 @@ def probes(report: Mapping[str, Any], dpi: int) -> None:
     save(figure, "plots/probes.png", dpi)
 
 
-def _rates(part: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Mapping[str, Any], float, float | None]]]:
+def _rates(part: Probed) -> Iterator[tuple[str, tuple[Rate, float, float | None]]]:
     """Yield what there is to draw of one pipeline: rate, value of a classifier that ignores the lesion, ideal."""
     for probe, (name, ideal) in PROBES.items():
-        found = part["probes"][probe]
-        if found["n"]:
-            yield name, (found["kept"], found["kept"]["if_lesion_ignored"], ideal)
-    moved = part["transplant"]
-    if moved["n"]:
-        yield MOVED, (moved["lesion"], moved["sham"]["value"], 1)
-    for label, found in part["source"].items():
-        if isinstance(found, Mapping) and found["balanced_accuracy"] is not None:
-            rate = {"value": found["balanced_accuracy"], "interval": found["interval"]}
-            yield f"source of {label} images told\nfrom the features", (rate, found["chance"], None)
+        if kept := part.probes[probe].kept:
+            yield name, (kept, kept.if_lesion_ignored or 0, ideal)
+    moved = part.transplant
+    if moved.lesion and moved.sham:
+        yield MOVED, (moved.lesion, moved.sham.value or 0, 1)
+    for label, found in (part.source.model_extra or {}).items():
+        if found.balanced_accuracy is not None:
+            rate = Rate(value=found.balanced_accuracy, interval=found.interval)
+            yield f"source of {label} images told\nfrom the features", (rate, found.chance, None)
 
 
 def probe_examples(examples: Mapping[str, np.ndarray], dpi: int) -> None:
@@ -110,16 +109,16 @@ def probe_examples(examples: Mapping[str, np.ndarray], dpi: int) -> None:
     save(figure, "plots/probe_examples.png", dpi)
 
 
-def robustness(tables: Mapping[str, Mapping[str, Any]], dpi: int) -> None:
+def robustness(tables: Mapping[str, Robustness], dpi: int) -> None:
     """Draw accuracy against strength, a panel a corruption, with bands of the 95 % intervals."""
     figure = Figure(figsize=(10, 5), layout="constrained")
     grid = figure.subplots(2, -(-len(CORRUPTIONS) // 2), sharey=True)
     for axes, (name, (_, strengths)) in zip(grid.flat, CORRUPTIONS.items(), strict=False):
         for pipeline, table in tables.items():
-            rates = [table["clean"], *table[name].values()]
-            low, high = np.array([rate["interval"] for rate in rates]).T
+            rates = [table.clean, *getattr(table, name).values()]
+            low, high = np.array([rate.interval for rate in rates]).T
             steps = np.arange(len(rates))
-            axes.plot(steps, [rate["value"] for rate in rates], "o-", markersize=3, label=PIPELINE_NAMES[pipeline])
+            axes.plot(steps, [rate.value for rate in rates], "o-", markersize=3, label=PIPELINE_NAMES[pipeline])
             axes.fill_between(steps, low, high, alpha=0.2, linewidth=0)
         axes.set_xticks(range(1 + len(strengths)), ["none", *(f"{strength:g}" for strength in strengths)])
         axes.set_title(name.replace("_", " "), fontsize=9)
