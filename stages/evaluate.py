@@ -23,7 +23,7 @@ from scipy.special import softmax
 from brain_mri import results
 from brain_mri.errors import run
 from brain_mri.evaluation import calibration, errors, published, summary
-from brain_mri.evaluation.summary import Measure, Outputs, Outside
+from brain_mri.evaluation.summary import External, Outputs
 from brain_mri.files import progress, read_arrays, read_csv, replacing, write_bytes, write_csv
 from brain_mri.images.dataset import Sample, groups_of, labels_of, read_samples
 from brain_mri.params import PIPELINES, Params, load_params
@@ -42,27 +42,25 @@ def main() -> None:
 
     outputs = {pipeline: read_outputs(f"data/logits/{pipeline}.npz") for pipeline in PIPELINES}
     histories = {pipeline: read_csv(f"plots/history/{pipeline}.csv") for pipeline in PIPELINES}
-    settings = params.evaluate
-    how = Measure(classes, params.dataset.negative, settings.resamples, settings.seed, settings.error)
     metrics, bounds = {}, {}
     for pipeline in progress(PIPELINES, "evaluate"):
         said = outputs[pipeline]
-        by_part, bounds[pipeline] = summary.by_part(
-            labels["test"], softmax(said.test, axis=1), groups["test"], parts, how
+        by_part, bounds[pipeline] = summary.measure_parts(
+            labels["test"], softmax(said.test, axis=1), groups["test"], parts, params
         )
-        elsewhere, bounds[pipeline]["external"] = summary.external(outside, said.external, how)
+        elsewhere, bounds[pipeline]["external"] = summary.measure_external(outside, said.external, params)
         metrics[pipeline] = {
             "training": summary.training_summary(histories[pipeline]),
             "test": by_part,
             "external": elsewhere,
-            "errors": summary.count_errors(labels["test"], outputs, pipeline, parts, how),
+            "errors": summary.count_errors(labels["test"], outputs, pipeline, parts, params),
             "calibration": summary.calibrate(labels["test"], said, parts, outside),
-            "selective": summary.select(labels, said, parts, outside, how),
+            "selective": summary.select(labels, said, parts, outside, params),
         }
         results.write(f"metrics/{pipeline}.json", metrics[pipeline])
     results.write("metrics/intervals.json", bounds)
-    compared = summary.compare(labels["test"], outputs, groups["test"], parts, how)
-    compared["external"] = summary.compare_external(outputs, outside, how)
+    compared = summary.compare(labels["test"], outputs, groups["test"], parts, params)
+    compared["external"] = summary.compare_external(outputs, outside, params)
     results.write("metrics/comparison.json", compared)
 
     write_predictions(samples, outputs, leaked, classes)
@@ -72,7 +70,7 @@ def main() -> None:
     write_own(params.pipeline, metrics[params.pipeline])
     write_published(metrics, params)
     by_source = [{pipeline: of[pipeline]["external"] for pipeline in PIPELINES} for of in (metrics, bounds)]
-    for sentence in summary.external_in_words(*by_source):
+    for sentence in summary.external_sentences(*by_source):
         print(sentence)
 
 
@@ -81,14 +79,14 @@ def read_outputs(path: str) -> Outputs:
     return Outputs(arrays["val"], arrays["test"], arrays["external"], float(arrays["temperature"]))
 
 
-def describe_external(samples: list[Sample], params: Params) -> Outside:
+def describe_external(samples: list[Sample], params: Params) -> External:
     """Say what is known of the external images: their class or that it is coarser, and what the split left out."""
     classes = params.dataset.classes
     labels = [classes.index(sample.label) if sample.label in classes else -1 for sample in samples]
     ill = [sample.label != params.dataset.negative for sample in samples]
     found = Counter(row["source"] for row in read_csv("data/cropped.csv") if row["part"] == "External")
     found.subtract(sample.source for sample in samples)
-    return Outside(
+    return External(
         np.array([sample.source for sample in samples], str),
         np.array(labels, np.int64),
         np.array(ill, bool),

@@ -102,7 +102,7 @@ def test_every_deliverable_is_in_the_metrics(study: Callable[..., None], capsys:
     outside = metrics["external"]["elsewhere"]
     assert (outside["n"], outside["left_out"]) == (12, 1)
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("external elsewhere: of 12 images with a tumour these shares are called some tumour: noaug ")
+    assert line.startswith("external elsewhere: of 12 images with a tumour these shares are called any tumour: noaug ")
     assert f"aug {outside['called_tumour']:.3f} (" in line
     assert line.endswith("; left out as copies of images that train or validate: 1")
 
