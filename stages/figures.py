@@ -97,25 +97,34 @@ def draw_results(params: Params) -> None:
 
 
 def draw_errors(params: Params) -> None:
-    """The study's own pipeline's most confident errors and least sure right answers, and the suspected labels.
-
-    Of an image and its copies one is drawn, where it comes first."""
-    count = 8 if params.dataset.source == "phantom" else 2
+    """The study's own pipeline's most confident errors and least sure right answers, and the suspected labels."""
     samples = {s.path: s for name in ("val", "test") for s in read_samples(f"data/split/{name}.csv")}
+    pictures = {
+        kind: (rows, load_images([samples[row["image"]] for row in rows], SIDE)[..., 0])
+        for kind, rows in choose_errors(params).items()
+    }
+    evaluation.errors(pictures, errors_shown(params), params.plots.dpi)
+
+
+def choose_errors(params: Params) -> dict[str, list[dict[str, str]]]:
+    """Return the rows of data/errors to show by kind; of an image and its copies one, where it comes first."""
+    groups = {s.path: s.group for name in ("val", "test") for s in read_samples(f"data/split/{name}.csv")}
     rows = [row for row in read_csv("data/errors/errors.csv") if row["pipeline"] == params.pipeline]
-    kinds = {f"{kind} ({params.pipeline})": [row for row in rows if row["kind"] == kind] for kind in errors.KINDS}
-    kinds["suspected label (both)"] = read_csv("data/errors/label_suspects.csv")
+    ranked = {f"{kind} ({params.pipeline})": [row for row in rows if row["kind"] == kind] for kind in errors.KINDS}
+    ranked["suspected label (both)"] = read_csv("data/errors/label_suspects.csv")
     drawn: set[str] = set()
-    pictures = {}
-    for kind, ranked in kinds.items():
-        chosen: list[dict[str, str]] = []
-        for row in ranked:
-            group = samples[row["image"]].group
-            if group not in drawn and len(chosen) < count:
+    chosen: dict[str, list[dict[str, str]]] = {kind: [] for kind in ranked}
+    for kind, candidates in ranked.items():
+        for row in candidates:
+            group = groups[row["image"]]
+            if group not in drawn and len(chosen[kind]) < errors_shown(params):
                 drawn.add(group)
-                chosen.append(row)
-        pictures[kind] = chosen, load_images([samples[row["image"]] for row in chosen], SIDE)[..., 0]
-    evaluation.errors(pictures, count, params.plots.dpi)
+                chosen[kind].append(row)
+    return chosen
+
+
+def errors_shown(params: Params) -> int:
+    return 8 if params.dataset.source == "phantom" else 2
 
 
 def draw_probes(params: Params) -> None:
