@@ -3,58 +3,17 @@
 import re
 from collections.abc import Mapping, Sequence
 from math import isnan
+from pathlib import Path
 from typing import Any, NamedTuple
+
+import yaml
 
 from brain_mri.report.blocks import Cell
 
 DASH, MINUS = "\u2013", "\u2212"  # en dash, minus sign
 Rate = Mapping[str, Any]  # value, interval
 
-TERMS = {
-    "noaug": "The pipeline that trains on the images as they are, without augmentation.",
-    "aug": "The pipeline that also turns, shifts and scales the training images at random (augmentation); validation "
-    "and test images stay as they are.",
-    "clean": "A test image is clean where neither a copy of it nor another slice of the same patient, as far as "
-    "patients are known, is among the images that trained or validated the network.",
-    "leaked": "A test image is leaked where a copy of it, or another slice of the same patient, is among the images "
-    "that trained or validated the network: a right answer may be memory.",
-    "interval": "95 % interval: a range made so that, over repeated samples of images, 95 % of such ranges hold the "
-    "true value. Drawn by group: copies of one slice, and slices of one patient, count together.",
-    "sensitivity": "Of the images with a tumour, the share that is called any tumour, whatever its type.",
-    "specificity": "Of the images without a tumour, the share that is called so.",
-    "precision": "Of the images that are called this class, the share that is of it.",
-    "recall": "Of the images of a class, the share that is called it.",
-    "F1": "The harmonic mean of precision and recall.",
-    "balanced accuracy": "The mean of the classes' recalls: each class counts alike, however many images it has.",
-    "ROC AUC": "The chance that an image of the class gets a higher probability for it than an image of another class: "
-    "0.5 is guessing, 1 perfect. Macro: the mean over the classes.",
-    "log loss": "Mean of minus the logarithm of the probability given to the right class; lower is better.",
-    "Brier score": "Mean squared distance between the probabilities and the truth, summed over the classes: 0 to 2, "
-    "lower is better.",
-    "McNemar test": "Asks whether two classifiers differ, from the images that only one of them gets right. p is the "
-    "probability of a split at least as uneven if they were equally good.",
-    "ECE": "Expected calibration error: the mean gap between how sure the classifier is and how often it is right; "
-    "0 is best.",
-    "confidence": "The largest of the probabilities that the classifier gives to the classes.",
-    "temperature": "One number, fitted on validation images, by which the network's outputs are divided so that its "
-    "confidence fits; the predicted class stays the same.",
-    "coverage": "The share of images that the classifier answers; the others go to a person.",
-    "AURC": "Area under error rate against coverage; lower is better.",
-    "external": "Images from other collections, never used to train, validate or choose anything.",
-    "pointing game": "The share of lesion images in which the map's highest point lies inside the outlined lesion.",
-    "chance": "What a method that knows nothing of the image or of the model would score; for maps: noise, or a map "
-    "fixed at the places where lesions are most often.",
-    "Grad-CAM": "A heat map of where the last convolution's features speak for the class that is explained.",
-    "energy in the lesion": "The share of a map's sum that lies inside the outlined lesion.",
-    "IoU": "Intersection over union of the lesion and the map's part above half of its maximum.",
-    "deletion": "The probability of the class while the map's highest pixels are removed first: a faithful map makes "
-    "it fall early, so lower is better.",
-    "insertion": "The probability of the class while the map's highest pixels are shown first: higher is better.",
-    "ROAD": "Like deletion, with the removed pixels filled from their neighbours, so that the hole itself says little.",
-    "inpainted": "The lesion is covered by what its surroundings continue to.",
-    "sham": "The same patch moved without a lesion: what the cut alone does.",
-    "quarantined": "Found but not used, because it cannot be read or is no usable image.",
-}
+TERMS: dict[str, str] = yaml.safe_load((Path(__file__).parent / "templates/terms.yaml").read_text())
 
 
 class Piece(NamedTuple):
