@@ -288,7 +288,9 @@ def test_it_names_the_commit_and_what_has_changed_since(study: Path, monkeypatch
     assert "code has changed since: crop; parameters" in text and "train.epochs 3." in text
     assert "(the run had 3)" in text
     (study / "metrics/probe.json").write_text('{"noaug": 7}')
-    with pytest.raises(UserError, match=r"probe\.json: .*lesion_images.*made by commit abc1234; `git checkout abc1234` or run"):
+    with pytest.raises(
+        UserError, match=r"probe\.json: .*lesion_images.*made by commit abc1234; `git checkout abc1234` or run"
+    ):
         load(study)
 
 
