@@ -10,9 +10,8 @@ from dataclasses import dataclass
 class Architecture:
     """What is true of a network, whatever its weights."""
 
-    inner_layers: tuple[
-        str, str, str, str
-    ]  # looked at by the detector of other pictures: from textures to near-classes
+    # What the detector of other pictures sees, from textures to what is nearly a class.
+    inner_layers: tuple[str, str, str, str]
     lesion_map: bool = False  # it answers from a map of lesions, and must be taught where they are
     stride: int = 1  # of the coarsest features that it enlarges again: must divide the image's side
     imagenet: bool = False  # weights of ImageNet can be had

@@ -1,7 +1,7 @@
 """Domain randomisation: the same head as another scanner, sequence, patient or file would show it.
 
-What scanners and patients do is modelled as in brain_mri/augmentation/corruptions.py, whose docstrings name the sources; a
-network that has seen everything in training need not guess what the next hospital's images look like (Tobin et al.,
+What scanners and patients do is modelled as in corruptions.py beside it, whose docstrings name the sources; a network
+that has seen everything in training need not guess what the next hospital's images look like (Tobin et al.,
 IROS 2017; for MRI contrast: Billot et al., Med. Image Anal. 86, 2023). Images are uint8 (H, W), 0 to 255.
 """
 

@@ -67,9 +67,7 @@ def state_file(pipeline: str, depends_on: object, splits: Iterable[Examples]) ->
         )
     file = FOLDER / f"{pipeline}-{name.decode()}.npz"
     if not file.exists() and (others := sorted(FOLDER.glob(f"{pipeline}-*.npz"))):
-        tqdm.write(
-            f"train: {others[0]} is the state of a run with other parameters, data or code; training starts anew"
-        )
+        tqdm.write(f"train: {others[0]} is of a run with other parameters, data or code; training starts anew")
     return file
 
 

@@ -57,6 +57,10 @@ def fit(
     classes, steps = model.output.shape[-1], -(-count // settings.batch_size)
     trainee = compile_for_training(model, settings, steps, negative)
     rules = rules_for(trainee, settings)
+
+    def batches(draw: Draw, indices: np.ndarray, epoch: int = 0) -> Any:
+        return feed(Batches(draw_own_rows(draw), classes, indices, settings.batch_size, epoch, negative))
+
     state = restore(state_file, trainee, rules)
     for row in state.history:
         on_epoch(row)
@@ -68,16 +72,19 @@ def fit(
             if trainee.stop_training:
                 break
             order = epoch_order(settings.seed, epoch, count)[state.step * settings.batch_size :]
-            for part in (
-                even_parts(order, settings.batch_size) if len(order) else ()
-            ):  # none: a signal came in the validation
-                batches = Batches(draw_own_rows(draw), classes, part, settings.batch_size, epoch, negative)
-                trainee.fit(feed(batches), shuffle=False, verbose=0, callbacks=monitor)
+            # Nothing is left of the order where a signal came in the validation.
+            for part in even_parts(order, settings.batch_size) if len(order) else ():
+                trainee.fit(batches(draw, part, epoch), shuffle=False, verbose=0, callbacks=monitor)
                 monitor.check()
                 state.sums = values_of(trainee.metrics_variables)
             row = {"epoch": epoch + 1, "learning_rate": float(trainee.optimizer.learning_rate)}
             row |= as_row(trainee.get_metrics_result())
-            row |= validate(trainee, validation, settings, negative, monitor)
+            rows, sizes = [], []
+            for part in even_parts(np.arange(len(validation.labels)), settings.batch_size):
+                shown = batches(lambda indices, _: validation[indices], part)
+                rows.append(as_row(trainee.evaluate(shown, verbose=0, callbacks=monitor, return_dict=True)))
+                sizes.append(len(part))
+            row |= {f"val_{name}": float(np.average([part[name] for part in rows], weights=sizes)) for name in rows[0]}
             if not np.isfinite(row["val_loss"]):
                 raise UserError(divergence(f"validation loss is {row['val_loss']} after epoch {epoch + 1}"))
             if row["val_loss"] < min((earlier["val_loss"] for earlier in state.history), default=np.inf):
@@ -92,20 +99,6 @@ def fit(
     assign(trainee.weights, state.best_weights)
     give_weights(trainee, model)
     return Outcome(state.best_epoch, state.history)
-
-
-def validate(
-    trainee: keras.Model, examples: Examples, settings: params.Train, negative: int | None, monitor: "StepMonitor"
-) -> Row:
-    """Return the metrics of validation, over all examples; each is a mean over images."""
-    classes, rows, sizes = trainee.outputs[0].shape[-1], [], []
-    for part in even_parts(np.arange(len(examples.labels)), settings.batch_size):
-        batches = Batches(
-            draw_own_rows(lambda indices, _: examples[indices]), classes, part, settings.batch_size, 0, negative
-        )
-        rows.append(as_row(trainee.evaluate(feed(batches), verbose=0, callbacks=monitor, return_dict=True)))
-        sizes.append(len(part))
-    return {f"val_{name}": float(np.average([row[name] for row in rows], weights=sizes)) for name in rows[0]}
 
 
 def as_row(metrics: dict[str, Any]) -> Row:

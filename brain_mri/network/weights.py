@@ -105,7 +105,7 @@ def verified(file: Path, sha256: str | None) -> Path:
 
 def load_matching(model: keras.Model, file: Path) -> None:
     """Load what fits from a `.weights.h5` file of the same network; the head may be of other classes."""
-    kernels = [layer.kernel for layer in model.layers if isinstance(layer, layers.Conv2D)]
+    kernels = [layer.kernel for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     before = [keras.ops.convert_to_numpy(kernel) for kernel in kernels]
     try:
         with warnings.catch_warnings(action="ignore"):  # Keras lists at length what the check below says in a line
