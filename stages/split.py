@@ -20,8 +20,7 @@ from brain_mri.copies.splitting import deal, join
 from brain_mri.errors import UserError, run
 from brain_mri.figures import data as figures
 from brain_mri.files import write_csv, write_json
-from brain_mri.images.dataset import Sample, write_samples
-from brain_mri.images.records import ImageRecord, read_records
+from brain_mri.images.dataset import ImageRecord, Sample, read_records, write_samples
 from brain_mri.params import load_params
 
 DESCRIPTIONS = Path("data/descriptions")

@@ -30,10 +30,9 @@ from brain_mri.augmentation.counterfactual import Counterfactuals, Rates
 from brain_mri.augmentation.policy import Plain, Policy
 from brain_mri.errors import UserError, run
 from brain_mri.files import progress, remove, write_csv
-from brain_mri.images.cropping import cut_out, head_of, to_network
+from brain_mri.images.crop import cut, cut_out, find_head, resize_mask, to_network
 from brain_mri.images.dataset import labels_of, load_images, load_masks, read_samples
 from brain_mri.images.examples import Draw, Examples
-from brain_mri.images.imaging import cut, resize_mask
 from brain_mri.network.batches import predict_logits
 from brain_mri.network.distribution import from_first, is_first, leave, processes, spread, together
 from brain_mri.network.lesion import has_lesion_map
@@ -174,7 +173,7 @@ def phantoms(params: Params, seed: int, count: int) -> Examples:
     labels = np.arange(count) % len(classes)
     for place in progress(range(count), "phantoms"):
         drawn = phantom(classes[labels[place]], seed, place)
-        head = head_of(drawn.image, params.crop)
+        head = find_head(drawn.image, params.crop)
         images[place] = to_network(cut_out(drawn.image, head, params.crop)[None], size)[0]
         masks[place] = resize_mask(cut(drawn.mask, head.box), size) > 0
     return Examples(images, labels, masks, np.ones(count, bool))

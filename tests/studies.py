@@ -7,7 +7,7 @@ import numpy as np
 import yaml
 
 from brain_mri.files import write_json
-from brain_mri.images.cropping import to_network
+from brain_mri.images.crop import to_network
 from brain_mri.network.model import build
 from brain_mri.network.saved import save
 from brain_mri.params import load_params

@@ -17,7 +17,7 @@ import yaml
 
 from brain_mri.errors import UserError
 from brain_mri.files import write_png
-from brain_mri.images.cropping import crop, to_network
+from brain_mri.images.crop import crop, to_network
 from brain_mri.images.dataset import Sample, write_samples
 from brain_mri.network.model import build
 from brain_mri.network.saved import load, save
