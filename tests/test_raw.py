@@ -24,7 +24,7 @@ def test_the_table_comes_back_as_it_was_written_and_another_is_refused(tmp_path)
     for table in ([], records):
         write_records(tmp_path / "records.csv", table)
         assert read_records(tmp_path / "records.csv") == table
-    with pytest.raises(UserError, match="columns path, .*, group"):
+    with pytest.raises(UserError, match=r"columns path, .*, group"):
         read_samples(tmp_path / "records.csv")
 
 
