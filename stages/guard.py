@@ -14,7 +14,7 @@ import numpy as np
 from brain_mri import results
 from brain_mri.errors import run
 from brain_mri.files import progress
-from brain_mri.images.cropping import crop, to_network
+from brain_mri.images.crop import crop, to_network
 from brain_mri.images.dataset import EXTERNAL, load_images, read_samples
 from brain_mri.network.machine import set_up
 from brain_mri.network.saved import load_for

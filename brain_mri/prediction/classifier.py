@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from brain_mri.errors import UserError
-from brain_mri.images.cropping import to_network
+from brain_mri.images.crop import to_network
 from brain_mri.prediction import novelty
 from brain_mri.prediction.study import Study
 
