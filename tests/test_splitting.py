@@ -11,19 +11,16 @@ from brain_mri.params import Split
 LABELS = np.repeat(np.arange(4), [1321, 1339, 1595, 1457])  # the report's training images
 
 
-def test_the_report_s_counts() -> None:
-    held_out = grouped_holdout(LABELS, np.arange(len(LABELS)), 0.2, 42, "split.validation")
-    assert (~held_out).sum() == 4569
-    assert held_out.sum() == 1143
-    for label in range(4):
-        assert held_out[label == LABELS].mean() == pytest.approx(0.2, abs=0.001)
-
-
-def test_the_report_s_counts_hold_with_groups() -> None:
-    groups = LABELS * 10_000 + np.random.default_rng(0).integers(0, 700, len(LABELS))
+@pytest.mark.parametrize(
+    "groups",
+    [np.arange(len(LABELS)), LABELS * 10_000 + np.random.default_rng(0).integers(0, 700, len(LABELS))],
+    ids=["groups of one", "groups of several"],
+)
+def test_the_report_s_counts(groups: np.ndarray) -> None:
     held_out = grouped_holdout(LABELS, groups, 0.2, 42, "split.validation")
-    assert held_out.sum() == 1143
+    assert ((~held_out).sum(), held_out.sum()) == (4569, 1143)
     assert not set(groups[held_out]) & set(groups[~held_out])
+    assert [held_out[label == LABELS].mean() for label in range(4)] == pytest.approx([0.2] * 4, abs=0.001)
 
 
 def test_a_class_of_one_image_is_refused() -> None:
