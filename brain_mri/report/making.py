@@ -2,6 +2,7 @@
 
 import platform
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def versions(study: Study) -> Section:
     blocks: list[Any] = []
     pinned = read_versions(study.code / "requirements.txt")
     if pinned:
-        direct = _direct(study.code / "requirements.in") & pinned.keys() or set(pinned)
+        direct = _direct(study.code / "pyproject.toml") & pinned.keys() or set(pinned)
         rows = [[name, pinned[name]] for name in sorted(direct)]
         blocks.append(
             Table(
@@ -62,8 +63,15 @@ def versions(study: Study) -> Section:
 
 
 def _direct(path: Path) -> set[str]:
-    lines = path.read_text().splitlines() if path.is_file() else []
-    return {match[0].lower() for line in lines if (match := re.match(r"[A-Za-z0-9][\w.-]*", line))}
+    if not path.is_file():
+        return set()
+    project = tomllib.loads(path.read_text())["project"]
+    listed = [
+        *project["dependencies"],
+        *project["optional-dependencies"]["web"],
+        *project["optional-dependencies"]["report"],
+    ]
+    return {match[0].lower() for line in listed if (match := re.match(r"[A-Za-z0-9][\w.-]*", line))}
 
 
 def reproduce(study: Study) -> Section:
