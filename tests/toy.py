@@ -127,6 +127,11 @@ def call(folder: Path, *command: str, code: int = 0, **environment: str) -> str:
     return done.stdout + done.stderr
 
 
+def brain_mri(folder: Path, *arguments: str, code: int = 0, **environment: str) -> str:
+    """Run a subcommand of `brain-mri` in this folder; see `call`."""
+    return call(folder, sys.executable, "-m", "brain_mri", *arguments, code=code, PYTHONPATH=str(ROOT), **environment)
+
+
 def commit(folder: Path, message: str) -> None:
     call(folder, "git", "add", "-A")
     call(folder, "git", "commit", "-qm", message)

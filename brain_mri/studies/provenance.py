@@ -47,6 +47,9 @@ class Change:
     recorded: str
     now: str
 
+    def row(self) -> list[str]:
+        return [self.stage, self.name, self.recorded, self.now]
+
 
 def of(study: Path, revision: str | None = None) -> Provenance:
     """Return where a study's results come from, those of the working tree or of a revision; what has changed is what
@@ -88,7 +91,9 @@ def changes(study: Path, revision: str | None = None, files: bool = False) -> li
         with Repo(str(study), config={"core": {"no_scm": True}}) as repo:  # git is not asked, and need not be there
             pipeline = load_file(repo, str(study / "dvc.yaml"))
             if revision:
-                pipeline.lockfile_contents = parse_yaml(git(study, "show", f"{revision}:./dvc.lock") or "{}", "dvc.lock")
+                pipeline.lockfile_contents = parse_yaml(
+                    git(study, "show", f"{revision}:./dvc.lock") or "{}", "dvc.lock"
+                )
             if not pipeline.exists() or not pipeline.lockfile_contents:
                 return []
             params = load_yaml(str(study / "params.yaml"))
@@ -123,19 +128,13 @@ def _of_stage(stage: Any, entry: dict, params: dict, study: Path, files: bool) -
 def changed_params(recorded: dict[str, Any], params: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield (dotted key, recorded value, value now) of what differs; keys that were not recorded are left out, but for
     those that are new within a section that was."""
+    from dvc.utils.flatten import flatten  # type: ignore[import-untyped]
+
     for section, before in recorded.items():
         now: Any = params
         for part in section.split("."):
             now = now.get(part, ABSENT) if isinstance(now, dict) else ABSENT
-        old, new = dict(_flat(section, before)), dict(_flat(section, now))
+        old, new = flatten({section: before}), flatten({section: now})
         for key in {**old, **new}:
             if old.get(key, ABSENT) != new.get(key, ABSENT):
                 yield key, str(old.get(key, ABSENT)), str(new.get(key, ABSENT))
-
-
-def _flat(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict) and value:
-        for name, inner in value.items():
-            yield from _flat(f"{key}.{name}", inner)
-    else:
-        yield key, value

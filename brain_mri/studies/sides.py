@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from csv import DictReader
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -22,6 +22,15 @@ from brain_mri.errors import UserError
 from brain_mri.studies.git import git
 
 PIPELINES = ("noaug", "aug")
+METRICS: dict[str, tuple[str, ...]] = {
+    "accuracy": ("accuracy",),
+    "balanced accuracy": ("balanced_accuracy",),
+    "macro F1": ("macro_f1",),
+    "macro ROC AUC": ("macro_roc_auc",),
+    "tumour sensitivity": ("tumour", "sensitivity"),
+    "tumour specificity": ("tumour", "specificity"),
+    "log loss": ("log_loss",),
+}
 NEEDED = (("dataset", "classes"), ("dataset", "negative"), ("evaluate", "resamples"), ("evaluate", "seed"))
 
 
@@ -64,7 +73,9 @@ class Files:
     def mapping(self, path: str) -> dict[str, Any]:
         """Read a JSON or YAML file of keys."""
         no_study = "no study lies there; name another, such as studies/compact:aug"
-        text = self.text(path, no_study if path == "params.yaml" else f"the study was not run up to there: `{self.run}`")
+        text = self.text(
+            path, no_study if path == "params.yaml" else f"the study was not run up to there: `{self.run}`"
+        )
         try:
             loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
             values = json.loads(text) if path.endswith(".json") else yaml.load(text, loader)
@@ -130,11 +141,11 @@ class Side:
             np.array(kinds, str),
         )
 
-    def digests(self, paths: Sequence[str]) -> list[str] | None:
+    def digests(self, images: Images) -> list[str] | None:
         """Return the MD5 of cropped images; None where one is not there."""
-        folder = "data/external/images" if paths[0].startswith("External/") else "data/cropped/images"
+        folder = "data/external/images" if images.paths[0].startswith("External/") else "data/cropped/images"
         try:
-            return [self.files.digest(f"{folder}/{path}") for path in paths]
+            return [self.files.digest(f"{folder}/{path}") for path in images.paths]
         except (FileNotFoundError, NotADirectoryError):
             return None
 
