@@ -41,11 +41,11 @@ def compare(folder: Path, *arguments: str, code: int = 0) -> str:
 
 
 def test_two_pipelines_of_one_study_are_paired(study: Path) -> None:
-    lines = [line.split() for line in compare(study).splitlines()]
-    assert lines[0] == ["images", "metric", "noaug", "aug"]
-    assert "all test images n 40 40".split() in lines
-    assert "clean test images n 30 30".split() in lines
     output = compare(study)
+    lines = [line.split() for line in output.splitlines()]
+    assert lines[0] == ["images", "metric", "noaug", "aug"]
+    assert ["all", "test", "images", "n", "40", "40"] in lines
+    assert ["clean", "test", "images", "n", "30", "30"] in lines
     assert "aug minus noaug" in output
     assert "exact McNemar test" in output
     assert "ECE, calibrated" in output

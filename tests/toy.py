@@ -129,7 +129,8 @@ def call(folder: Path, *command: str, code: int = 0, **environment: str) -> str:
 
 def brain_mri(folder: Path, *arguments: str, code: int = 0, **environment: str) -> str:
     """Run a subcommand of `brain-mri` in this folder; see `call`."""
-    return call(folder, sys.executable, "-m", "brain_mri", *arguments, code=code, PYTHONPATH=str(ROOT), **environment)
+    command = [sys.executable, "-P", "-m", "brain_mri"]  # -P: not the brain_mri of this folder
+    return call(folder, *command, *arguments, code=code, PYTHONPATH=str(ROOT), **environment)
 
 
 def commit(folder: Path, message: str) -> None:
