@@ -10,8 +10,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import brain_mri
+from brain_mri import results
 from brain_mri.errors import UserError
-from brain_mri.files import read_json
 from brain_mri.params import Crop, Params, load_params
 
 REAL = Path("studies/compact-robust")  # of the studies of real images the one that holds up best on others
@@ -110,11 +110,18 @@ def read_card(model: Path, remedy: str) -> Card:
         raise UserError(f"{model}: not a model of this project ({reason}); remove it and {remedy}") from None
 
 
+class _Selective(results.Result):
+    model_config = ConfigDict(extra="ignore")
+    threshold: float | None
+
+
+class _Metrics(results.Result):
+    """What is needed of metrics/*.json, whatever else an older study's has."""
+
+    model_config = ConfigDict(extra="ignore")
+    selective: _Selective
+
+
 def read_threshold(metrics: Path) -> float | None:
     """Read the confidence that the study asks of an answer; None where it found none or was not evaluated."""
-    if not metrics.is_file():
-        return None
-    threshold = read_json(metrics).get("selective", {}).get("threshold")
-    if threshold is not None and not isinstance(threshold, (int, float)):
-        raise UserError(f"{metrics}: selective.threshold = {threshold!r}: expected a number or null; run `dvc repro`")
-    return threshold
+    return results.read(metrics, _Metrics).selective.threshold if metrics.is_file() else None
