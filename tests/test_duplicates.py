@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from published import archive
 
+from bench.planting import STRENGTHS, plant
 from brain_mri.copies import duplicates
 from brain_mri.copies.descriptors import ORIENTATIONS, THUMBNAIL, describe, pixel_sha256, turned
 from brain_mri.copies.duplicates import LEVELS, Pairs, Thresholds, candidates, find_pairs, group
-from brain_mri.copies.planting import STRENGTHS, plant
 
 
 def field(rng, cells, shape):
