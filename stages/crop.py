@@ -3,8 +3,8 @@
 Reads   data/raw, data/masks, data/raw.csv, data/refused.csv, metrics/dataset.json, params `crop`.
 Writes  data/cropped/{images,masks} (grey PNG of `crop.size` a side), data/external (the same of the external test set,
         apart, so that no training depends on it), data/cropped.csv, data/quarantine.csv (what cannot be used, and why),
-        data/descriptions (what the audit for copies compares), metrics/crop.json, plots/crop_steps.png (figure 1),
-        plots/resolutions.png (the sanity check of section III C).
+        data/descriptions (what the audit for copies compares), data/sizes.csv (each image's size before and after the
+        cut), metrics/crop.json.
 """
 
 import hashlib
@@ -16,18 +16,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from brain_mri import results
 from brain_mri.copies import described
 from brain_mri.copies.descriptors import Description, describe
 from brain_mri.errors import UserError, run
-from brain_mri.figures import data as figures
-from brain_mri.files import progress, read_csv, read_json, replacing, write_csv, write_json, write_png
+from brain_mri.files import progress, read_csv, replacing, write_csv, write_png
 from brain_mri.images.cropping import cut_out, head_of
 from brain_mri.images.imaging import cut, resize_mask
-from brain_mri.images.reading import BadImage, Limits, decode_grey, read_file, read_grey
+from brain_mri.images.reading import BadImage, Limits, decode_grey, read_file
 from brain_mri.images.records import ImageRecord, read_records, write_records
 from brain_mri.params import Crop, load_params
 from brain_mri.workers import workers
 
+SIZES = ("path", "height", "width", "cut_height", "cut_width")  # of data/raw, in pixels
 RAW, MASKS, DESCRIPTIONS = Path("data/raw"), Path("data/masks"), Path("data/descriptions")
 
 
@@ -75,11 +76,11 @@ def main() -> None:
         write_csv("data/quarantine.csv", [vars(file) for file in bad], ["path", "reason", "size"])
         stop_when_too_many(bad, len(used) + len(bad), params.crop.max_quarantined)
     write_records("data/cropped.csv", [result.record for result in used])
-    ignored = sum(table["ignored"] for table in read_json("metrics/dataset.json").values())
-    write_json("metrics/crop.json", summary(used, bad, ignored))
-    first = {label: next(u.raw for u in used if u.raw.label == label) for label in params.dataset.classes}
-    figures.crop_steps({label: steps(record, params.crop) for label, record in first.items()}, params.plots.dpi)
-    figures.resolutions([u.shape for u in used], [u.cut_shape for u in used], params.crop.size, params.plots.dpi)
+    found = results.read("metrics/dataset.json", results.Dataset)
+    ignored = found.dataset.ignored + (found.external.ignored if found.external else 0)
+    results.write("metrics/crop.json", summary(used, bad, ignored))
+    sizes = [dict(zip(SIZES, (u.raw.path, *u.shape, *u.cut_shape), strict=True)) for u in used]
+    write_csv("data/sizes.csv", sizes, SIZES)
 
 
 def crop_one(
@@ -137,13 +138,6 @@ def summary(used: list[Cropped], bad: list[Quarantined], ignored: int) -> dict:
         "area_kept": {"median": float(np.median(kept)), "min": min(kept), "max": max(kept)},
         "raw_sizes": len({u.shape for u in used}),
     }
-
-
-def steps(record: ImageRecord, settings: Crop) -> tuple:
-    """Crop one image again for figure 1: the image, its head with contour and box, and the cropped image."""
-    grey = read_grey(RAW / record.path, Limits(settings.min_side, settings.max_pixels), root=RAW)
-    head = head_of(grey, settings)
-    return grey, head, cut_out(grey, head, settings)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from brain_mri import results
 from brain_mri.errors import UserError, run
-from brain_mri.files import progress, read_csv, replacing, write_csv, write_json, write_png
+from brain_mri.files import progress, read_csv, replacing, write_csv, write_png
 from brain_mri.images.badimage import Limits
 from brain_mri.images.records import ImageRecord, write_records
 from brain_mri.params import External, Params, Phantoms, Published, load_params
@@ -48,7 +49,7 @@ def main() -> None:
         tables["external"] = {**about, "images": count(added.records), "ignored": added.ignored}
     write_records("data/raw.csv", records)
     write_csv("data/refused.csv", [vars(file) for file in refused], ["path", "reason", "size"])
-    write_json("metrics/dataset.json", tables)
+    results.write("metrics/dataset.json", tables)
 
 
 def fetch(params: Params, root: Path, limits: Limits) -> tuple[dict[str, str], Fetched]:

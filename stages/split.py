@@ -2,7 +2,7 @@
 
 Reads   data/cropped.csv, data/descriptions, params `audit`, `split`, `dataset.classes`.
 Writes  data/split/{train,val,test,external}.csv, data/duplicates.csv (every pair of copies found), metrics/split.json
-        (Tables I and II, and the audit), plots/copies.png (counts), plots/copy_pairs.png (examples).
+        (Tables I and II, and the audit).
 
 Both pipelines read the same tables. An image's group holds its copies and, where patients are known, their images.
 """
@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
+from brain_mri import results
 from brain_mri.copies import described
 from brain_mri.copies.descriptors import ORIENTATIONS
 from brain_mri.copies.duplicates import LEVELS, Pairs, Thresholds, find_pairs, group
 from brain_mri.copies.leakage import Copies, chains, copies_in, groups_by_level, label_conflicts, redundant_files
 from brain_mri.copies.splitting import deal, join
 from brain_mri.errors import UserError, run
-from brain_mri.figures import data as figures
-from brain_mri.files import write_csv, write_json
+from brain_mri.files import write_csv
 from brain_mri.images.dataset import Sample, write_samples
 from brain_mri.images.records import ImageRecord, read_records
 from brain_mri.params import load_params
@@ -58,9 +58,7 @@ def main() -> None:
     write_pairs(pairs, records)
     audit = summarise(pairs, records, parts, descriptions.descriptors)
     audit["external_left_out"] = {"images": int(shared.sum())}
-    write_json("metrics/split.json", {**{name: counts(table) for name, table in tables.items()}, "audit": audit})
-    figures.copies(audit, params.plots.dpi)
-    figures.copy_pairs(example_pairs(pairs, records, descriptions.thumbnails), params.plots.dpi)
+    results.write("metrics/split.json", {**{name: counts(table) for name, table in tables.items()}, "audit": audit})
 
 
 def counts(table: list[Sample]) -> dict[str, int]:
@@ -122,18 +120,6 @@ def leaked(found: Copies, which: np.ndarray) -> dict:
 
 def with_sum(by_class: dict[str, int]) -> dict[str, int]:
     return {"all": sum(by_class.values()), **by_class}
-
-
-def example_pairs(pairs: Pairs, records: list[ImageRecord], thumbnails: np.ndarray) -> list[tuple]:
-    """Choose a pair between Training and Testing for each class, turned ones first: thumbnails and a caption."""
-    examples: dict[str, tuple] = {}
-    for place in np.lexsort([pairs.score, pairs.orientation == 0]):
-        first, second = int(pairs.first[place]), int(pairs.second[place])
-        label = records[first].label
-        if label not in examples and {records[first].part, records[second].part} == {"Training", "Testing"}:
-            caption = f"{label}: {ORIENTATIONS[pairs.orientation[place]]}, {pairs.score[place]:.3f}"
-            examples[label] = (thumbnails[first], thumbnails[second], caption)
-    return [examples[label] for label in sorted(examples)]
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ from scipy.special import softmax
 
 from brain_mri.errors import UserError
 from brain_mri.evaluation import errors, published, summary
-from brain_mri.evaluation.summary import Measure, Outputs
+from brain_mri.evaluation.summary import Outputs
 from brain_mri.files import write_csv, write_json
+from brain_mri.params import Evaluate, Images, Params
 from brain_mri.report.page import LIMIT, render
 from brain_mri.report.pictures import DETAIL, PHANTOMS, REAL
 from brain_mri.report.study import load, read_parameters, read_versions
@@ -83,7 +84,10 @@ def outcome(leaked: np.ndarray) -> tuple[dict, dict, dict, dict[str, Outputs], n
     rng = np.random.default_rng(0)
     labels = np.arange(N) % 4
     parts = {"all": np.ones(N, bool), "clean": ~leaked, "leaked": leaked}
-    how = Measure(CLASSES, "notumor", 200, 0, 0.1)
+    params = Params.model_construct(
+        dataset=Images(classes=CLASSES, negative="notumor", groups=None),
+        evaluate=Evaluate(published=False, batch_size=8, resamples=200, seed=0, error=0.1),
+    )
     said = {}
     for pipeline, strength in (("noaug", 1.5), ("aug", 3.0)):
         logits = rng.normal(size=(N, 4))
@@ -93,7 +97,7 @@ def outcome(leaked: np.ndarray) -> tuple[dict, dict, dict, dict[str, Outputs], n
     bounds: dict = {}
     history = [dict.fromkeys(("accuracy", "loss", "val_accuracy", "val_loss"), "0.5") | {"epoch": "1"}]
     for pipeline, of in said.items():
-        by_part, bounds[pipeline] = summary.by_part(labels, softmax(of.test, axis=1), np.arange(N), parts, how)
+        by_part, bounds[pipeline] = summary.measure_parts(labels, softmax(of.test, axis=1), np.arange(N), parts, params)
         table = {"temperature": 1.5} | {
             part: {when: {"ece_equal_width": 0.1234, "ece_equal_mass": 0.1} for when in ("before", "after")}
             for part in parts
@@ -107,7 +111,7 @@ def outcome(leaked: np.ndarray) -> tuple[dict, dict, dict, dict[str, Outputs], n
             "selective": {"error_wanted": 0.1, "threshold": 0.9, "val": row} | dict.fromkeys(parts, row),
         }
         bounds[pipeline]["external"] = {}
-    return metrics, bounds, summary.compare(labels, said, np.arange(N), parts, how), said, labels
+    return metrics, bounds, summary.compare(labels, said, np.arange(N), parts, params), said, labels
 
 
 def write_study(folder: Path, source: str = "phantom", leaked: int = 20) -> Path:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from brain_mri.statistics.comparison import differences, mcnemar, verdict
+from brain_mri.statistics.comparison import TUMOUR_CALLS, compare, tumour_calls
 from brain_mri.studies.side_by_side import METRICS, outside_sources, parts_of
 from brain_mri.studies.sides import Images, Side
 
@@ -61,23 +61,18 @@ def different(a: Side, b: Side, one: Images, two: Images) -> str | None:
 
 
 def _all_classes(a: Side, b: Side, one: Images, two: Images) -> tuple[str, dict[str, Any]]:
-    labels = np.array([a.classes.index(label) for label in one.labels])
-    settings = a.params["evaluate"]
-    p, q = one.probabilities, two.probabilities
-    rows = differences(labels, p, q, one.groups, a.classes, a.negative, settings["resamples"], settings["seed"])
-    test = mcnemar(labels, p.argmax(1), q.argmax(1))
-    return verdict(test, rows, a.name, b.name), rows
+    labels, settings = np.array([a.classes.index(label) for label in one.labels]), a.params["evaluate"]
+    given = (one.probabilities, two.probabilities, one.groups, a.classes, a.negative)
+    sentence, _, rows = compare(labels, *given, (a.name, b.name), settings["resamples"], settings["seed"])
+    return sentence, rows
 
 
 def _tumours(a: Side, b: Side, one: Images, two: Images, ill: Sequence[int]) -> tuple[str, dict[str, Any]]:
-    """Of images that all show a tumour: is it called some tumour? As in brain_mri/evaluation/summary.py."""
-    settings = a.params["evaluate"]
-    no, truth = a.classes.index(str(a.negative)), np.ones(len(ill), int)
-    called = [(images.probabilities[ill].argmax(1) != no).astype(int) for images in (one, two)]
-    p, q = (np.eye(2)[calls] for calls in called)
-    classes, resamples, seed = ["none", "tumour"], settings["resamples"], settings["seed"]
-    rows = differences(truth, p, q, one.groups[ill], classes, None, resamples, seed)
-    sentence = verdict(mcnemar(truth, *called), rows, a.name, b.name, "sensitivity")
+    """Of images that all show a tumour: is it called any tumour? As in brain_mri/evaluation/summary.py."""
+    labels, settings, no = np.ones(len(ill), int), a.params["evaluate"], a.classes.index(str(a.negative))
+    calls = (tumour_calls(images.probabilities[ill], no) for images in (one, two))
+    given = (*calls, one.groups[ill], TUMOUR_CALLS, None, (a.name, b.name))
+    sentence, _, rows = compare(labels, *given, settings["resamples"], settings["seed"], "sensitivity")
     return sentence, {"tumour": {"sensitivity": rows["accuracy"]}}
 
 

@@ -77,8 +77,8 @@ def selective(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], dpi: int) -> 
     save(figure, "plots/selective.png", dpi)
 
 
-def errors(kinds: Mapping[str, tuple[Sequence[Mapping[str, Any]], np.ndarray]], columns: int, dpi: int) -> None:
-    """Draw a row a kind of error: its rows (`brain_mri.evaluation.errors.SUSPECT_COLUMNS`) and images, uint8 (n, H, W),
+def errors(kinds: Mapping[str, tuple[Sequence[Mapping[str, str]], np.ndarray]], columns: int, dpi: int) -> None:
+    """Draw a row a kind of error: its rows of data/errors and images, uint8 (n, H, W),
     at most `columns` of them; or say that there are none."""
     figure = Figure(figsize=(1.75 * columns + 0.4, 2.45 * len(kinds)), layout="constrained")
     grid = figure.subplots(len(kinds), columns, squeeze=False)
@@ -88,10 +88,9 @@ def errors(kinds: Mapping[str, tuple[Sequence[Mapping[str, Any]], np.ndarray]], 
         if not rows:
             line[0].text(0, 0.5, f"{kind}: none", fontsize=8)
         for place, (row, image) in enumerate(zip(rows[:columns], images[:columns], strict=True)):
-            agree = "pipelines agree" if row["pipelines_agree"] else "pipelines differ"
-            said = (
-                f"actual {row['label']}\npredicted {row['predicted']} {row['confidence']:.2f}\n{row['part']}, {agree}"
-            )
+            agree = "pipelines agree" if row["pipelines_agree"] == "True" else "pipelines differ"
+            call = f"predicted {row['predicted']} {float(row['confidence']):.2f}"
+            said = f"actual {row['label']}\n{call}\n{row['part']}, {agree}"
             picture(line[place], image)
             line[place].set_title(f"{kind if place == 0 else ''}\n{said}", fontsize=6.5, loc="left")
     save(figure, "plots/errors.png", dpi)

@@ -1,0 +1,5 @@
+"""`python -m brain_mri` is the command `brain-mri`."""
+
+from brain_mri.cli import main
+
+main()
