@@ -26,6 +26,7 @@ from bench.mutations import CLASSES, WORDS, mutate, mutate_dicom, mutate_text, z
 from bench.turns import ROOT
 from brain_mri.errors import UserError
 from brain_mri.images.reading import BadImage, Limits, decode_grey, image_shape, read_grey
+from brain_mri.images.records import read_records
 from brain_mri.params import load_params
 from brain_mri.sources import archive, external, figshare, folder, outlines, records
 from brain_mri.sources.container import opened
@@ -115,7 +116,7 @@ def fuzz_table(rng: Rng, place: Path) -> None:
         fetched = archive.unpack(place / "input.zip", raw, masks, CLASSES)
         outlines.write_outline_masks(outlines.read_outlines(table), fetched.records, raw, masks)
     else:
-        records.read_records(table)
+        read_records(table)
 
 
 def check_counts(fetched: records.Fetched, place: Path, found: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""bench: ways take turns, a missing peer is a word in its cell, rows keep their place; ablation's rows; hostile input."""
+"""bench: ways take turns, a missing peer is a word in its cell, rows keep their place; ablation; hostile input."""
 
 import json
 import subprocess
@@ -45,7 +45,8 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What the ways write; they are modules of a package `bench` of their own."""
     monkeypatch.setattr(turns, "ROOT", tmp_path)
     (tmp_path / "bench").mkdir()
-    (tmp_path / "bench/answering.py").write_text((ROOT / "bench/answering.py").read_text())
+    for name in ("__init__.py", "answering.py"):
+        (tmp_path / "bench" / name).write_text((ROOT / "bench" / name).read_text())
     log = tmp_path / "log"
     work = f"lambda: open({str(log)!r}, 'a').write(sys.argv[1])"
     good = f"import sys\nfrom bench.answering import serve\nprint('noise')\nserve({work})\n"
