@@ -36,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", nargs="?", choices=SIZES, help="default: both")
     chosen = parser.parse_args().network
-    machine, file = describe([]), ROOT / "bench/isa.json"
+    machine, file = describe(), ROOT / "bench/isa.json"
     cpu = "{cpu}, family {family[0]} model {family[1]}".format(**machine) + f", {' '.join(machine['flags'])}"
     known = read_json(file) if file.exists() else {}
     print(cpu)

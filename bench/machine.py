@@ -1,10 +1,8 @@
-"""What the numbers hold for: the machine, the versions, the commit."""
+"""What the numbers hold for: the machine and the commit, whose locks name the versions."""
 
-import json
 import os
 import platform
 import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,12 +10,10 @@ from typing import Any
 from bench.turns import ROOT
 
 FLAGS = ["avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_int8", "amx_bf16"]
-PACKAGES = {"numpy", "opencv-python-headless", "keras", "tensorflow", "jax", "torch", "torchvision"}
-VERSIONS = "import json, importlib.metadata as m; print(json.dumps({d.name: d.version for d in m.distributions()}))"
 
 
-def describe(peers: list[str]) -> dict[str, Any]:
-    """Return the facts, as they are before anything is measured; `peers`: further interpreters."""
+def describe() -> dict[str, Any]:
+    """Return the facts, as they are before anything is measured."""
     text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     cpu = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
     return {
@@ -27,15 +23,10 @@ def describe(peers: list[str]) -> dict[str, Any]:
         "flags": [flag for flag in FLAGS if flag in cpu.get("flags", "").split()],
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "load_before": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": commit(),
-        "versions": {path: versions(path) for path in (sys.executable, *peers)},
     }
-
-
-def versions(interpreter: str) -> dict[str, str]:
-    done = subprocess.run([interpreter, "-c", VERSIONS], capture_output=True, text=True, check=True)
-    return {name: version for name, version in sorted(json.loads(done.stdout).items()) if name in PACKAGES}
 
 
 def commit() -> str:

@@ -84,7 +84,7 @@ def losses(options: argparse.Namespace) -> Work:
             found.append(float(trainee.fit(batches(places), shuffle=False, verbose=0).history["loss"][0]))
         digest = hashlib.sha256()
         for values in values_of(trainee.weights):
-            digest.update(np.ascontiguousarray(values))
+            digest.update(np.ascontiguousarray(values).tobytes())
         return {"weights": digest.hexdigest()[:16], "losses": found}
 
     return work

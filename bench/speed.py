@@ -61,11 +61,8 @@ class Case:
 
     @property
     def arguments(self) -> tuple[object, ...]:
-        return "--study", self.study, "--network", self.network, *self.sizes, "--steps", self.steps
-
-    @property
-    def sizes(self) -> tuple[object, ...]:
-        return "--size", self.size, "--batch", self.batch
+        named = {"study": self.study, "network": self.network, "size": self.size, "batch": self.batch}
+        return *(word for name, value in named.items() for word in (f"--{name}", value)), "--steps", self.steps
 
     def __str__(self) -> str:
         return f"{self.network}, {self.size} px, batch {self.batch}"
@@ -146,11 +143,11 @@ def step(settings: Settings) -> list[Line]:
         images = one.batch * one.steps
         large = one.network == "resnet50"
         with tempfile.TemporaryDirectory() as folder:
-            ways = [Way("float32", "ours", ("step", *one.arguments)), keras_fit(one, images, Path(folder))]
+            ways = [Way("float32", "ours", ("step", *one.arguments)), keras_fit(one, images, one.steps, Path(folder))]
             if large:
                 ways.append(Way("bfloat16", "ours", ("step", *one.arguments, "--precision", "mixed_bfloat16")))
                 needs = ("torch", "torchvision")
-                ways.append(Way(TORCH, "peers.torch_fit", (*one.sizes, "--images", images), needs))
+                ways.append(Way(TORCH, "peers.torch_fit", (one.size, one.batch, images), needs))
             found = take_turns(ways, settings.repeats, settings.peers)
         rates = {name: rate(runs, images) for name, runs in found.items()}
         lines.append(Line(f"step: {one}, float32", "images/s", rates["float32"], KERAS, rates[KERAS]))
@@ -159,15 +156,14 @@ def step(settings: Settings) -> list[Line]:
     return lines
 
 
-def keras_fit(one: Case, images: int, folder: Path, *more: object) -> Way:
+def keras_fit(one: Case, images: int, steps: int, folder: Path) -> Way:
     """Return Keras's fit of the same network, which it gets as a file; of its own ResNet-50, which users would take."""
     network: object = one.network
     if network != "resnet50":
         network = folder / "network.json"
         command = [sys.executable, "-m", "bench.ours", "network", "--file", network, *one.arguments]
         subprocess.run(list(map(str, command)), cwd=ROOT, check=True, capture_output=True)
-    arguments = ("--network", network, *one.sizes, "--images", images, *more)
-    return Way(KERAS, "peers.keras_fit", arguments, KERAS_NEEDS, TENSORFLOW)
+    return Way(KERAS, "peers.keras_fit", (network, one.size, one.batch, images, steps), KERAS_NEEDS, TENSORFLOW)
 
 
 def seconds_of_step(one: Case, settings: Settings) -> float:
@@ -180,13 +176,17 @@ def augmentation(settings: Settings) -> list[Line]:
     lines = []
     for one in (case("resnet50", settings), case("compact", settings)):
         batches = 2 if settings.quick else 20
-        sizes = (*one.sizes, "--steps", batches)
         drawn = ("draw", *one.arguments, "--steps", batches, "--pipeline", "aug")
-        layers = ("peers.keras_augmentation", (*sizes, "--channels", one.channels), KERAS_NEEDS, TENSORFLOW)
         ways = [
             Way("the report's", "ours", drawn),
             Way("compact-robust's", "ours", (*drawn, "--policy", "compact-robust")),
-            Way(LAYERS, *layers),
+            Way(
+                LAYERS,
+                "peers.keras_augmentation",
+                (one.size, one.batch, batches, one.channels),
+                KERAS_NEEDS,
+                TENSORFLOW,
+            ),
         ]
         found = take_turns(ways, settings.repeats, settings.peers)
         whole = batches * seconds_of_step(one, settings)
@@ -201,9 +201,10 @@ def augmentation(settings: Settings) -> list[Line]:
 
 def memory(settings: Settings) -> list[Line]:
     one, count = case("compact", settings), 64 if settings.quick else 7023
-    more = ("--images", count, "--steps", 2 if settings.quick else 60)
+    steps = 2 if settings.quick else 60
+    more = ("--images", count, "--steps", steps)
     with tempfile.TemporaryDirectory() as folder:
-        ways = [Way("ours", "ours", ("epoch", *one.arguments, *more)), keras_fit(one, count, Path(folder), *more[2:])]
+        ways = [Way("ours", "ours", ("epoch", *one.arguments, *more)), keras_fit(one, count, steps, Path(folder))]
         found = take_turns(ways, 1, settings.peers)
     ours, theirs = (values(found[name], lambda run: run["peak_mib"]) for name in ("ours", KERAS))
     what = f"peak memory of a training, {count} images: {one}"
@@ -232,7 +233,7 @@ def main() -> None:
         parser.error(f"--peers {missing[0]}: no such interpreter")
     settings = Settings(options.quick, options.repeats, options.peers)
     file = options.output or (None if options.quick else ROOT / "bench/speed.json")
-    machine = describe(options.peers)
+    machine = describe()
     results: dict[str, Any] = read_json(file) if file and file.exists() else {}
     print(f"{machine['cpu']}, {machine['cores']} cores; commit {machine['commit']}; {machine['date']}")
     print("quick: the numbers mean nothing\n" if options.quick else "")

@@ -1,8 +1,11 @@
 """The report's augmentation by Keras's layers in tf.data, as their users write it.
 
-Rotation by up to 15 degrees, shifts by up to 0.08 of the side, zoom by up to 0.15, no flip, edges repeated."""
+Rotation by up to 15 degrees, shifts by up to 0.08 of the side, zoom by up to 0.15, no flip, edges repeated.
 
-import argparse
+python -m bench.peers.keras_augmentation SIZE BATCH STEPS CHANNELS
+"""
+
+import sys
 
 import keras
 import numpy as np
@@ -11,15 +14,8 @@ from keras import layers
 
 from bench.answering import serve
 
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--size", type=int, required=True)
-parser.add_argument("--batch", type=int, required=True)
-parser.add_argument("--steps", type=int, required=True)
-parser.add_argument("--channels", type=int, required=True)
-options = parser.parse_args()
-
-shape = (options.steps * options.batch, options.size, options.size, options.channels)
-x = np.random.default_rng(0).random(shape, dtype=np.float32)
+size, batch, steps, channels = map(int, sys.argv[1:])
+x = np.random.default_rng(0).random((steps * batch, size, size, channels), dtype=np.float32)
 y = np.zeros((len(x), 4), np.float32)
 augment = keras.Sequential(
     [
@@ -28,7 +24,7 @@ augment = keras.Sequential(
         layers.RandomZoom(0.15, 0.15, fill_mode="nearest"),
     ]
 )
-batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(options.batch)
+batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(batch)
 batches = batches.map(lambda x, y: (augment(x, training=True), y), num_parallel_calls=tf.data.AUTOTUNE)
 batches = batches.prefetch(tf.data.AUTOTUNE)
 

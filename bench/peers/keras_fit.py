@@ -1,8 +1,11 @@
 """`fit` of plain Keras, as its users write it: arrays in memory, everything else left at its default.
 
-The network is Keras's own ResNet-50, or that of a JSON file, which gives logits; KERAS_BACKEND says on what it runs."""
+The network is Keras's own ResNet-50, or that of a JSON file, which gives logits.
 
-import argparse
+python -m bench.peers.keras_fit NETWORK SIZE BATCH IMAGES STEPS
+"""
+
+import sys
 from pathlib import Path
 
 import keras
@@ -19,28 +22,18 @@ def resnet50(size):
     return keras.Model(base.input, layers.Dense(4)(x))
 
 
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--network", required=True, help="resnet50, or a JSON file")
-parser.add_argument("--size", type=int, required=True)
-parser.add_argument("--batch", type=int, required=True)
-parser.add_argument("--images", type=int, required=True)
-parser.add_argument("--steps", type=int, help="default: all images")
-options = parser.parse_args()
-
+network = sys.argv[1]
+size, batch, count, steps = map(int, sys.argv[2:])
 rng = np.random.default_rng(0)
-if options.network == "resnet50":
-    model = resnet50(options.size)
-else:
-    model = keras.models.model_from_json(Path(options.network).read_text())
-shape = (options.images, options.size, options.size, model.input.shape[-1])
-x = rng.random(shape, dtype=np.float32)
-y = keras.utils.to_categorical(rng.integers(0, 4, options.images), 4)
+model = resnet50(size) if network == "resnet50" else keras.models.model_from_json(Path(network).read_text())
+x = rng.random((count, size, size, model.input.shape[-1]), dtype=np.float32)
+y = keras.utils.to_categorical(rng.integers(0, 4, count), 4)
 loss = keras.losses.CategoricalCrossentropy(from_logits=True)
 model.compile(optimizer=keras.optimizers.Adam(1e-4), loss=loss, metrics=["accuracy"])
 
 
 def fit():
-    model.fit(x, y, batch_size=options.batch, epochs=1, steps_per_epoch=options.steps, verbose=0)
+    model.fit(x, y, batch_size=batch, epochs=1, steps_per_epoch=steps, verbose=0)
 
 
 fit()

@@ -1,6 +1,9 @@
-"""A loop of plain PyTorch, as its users write it: torchvision's ResNet-50, channels last, bfloat16 by autocast."""
+"""A loop of plain PyTorch, as its users write it: torchvision's ResNet-50, channels last, bfloat16 by autocast.
 
-import argparse
+python -m bench.peers.torch_fit SIZE BATCH IMAGES
+"""
+
+import sys
 
 import torch
 from torch import nn
@@ -9,11 +12,7 @@ from torchvision.models import resnet50
 
 from bench.answering import serve
 
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--size", type=int, required=True)
-parser.add_argument("--batch", type=int, required=True)
-parser.add_argument("--images", type=int, required=True)
-options = parser.parse_args()
+size, batch, count = map(int, sys.argv[1:])
 
 torch.manual_seed(0)
 model = resnet50(weights=None)
@@ -22,8 +21,8 @@ model = model.to(memory_format=torch.channels_last)
 model.train()
 optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
 criterion = nn.CrossEntropyLoss()
-data = TensorDataset(torch.rand(options.images, 3, options.size, options.size), torch.randint(0, 4, (options.images,)))
-loader = DataLoader(data, batch_size=options.batch, shuffle=True)
+data = TensorDataset(torch.rand(count, 3, size, size), torch.randint(0, 4, (count,)))
+loader = DataLoader(data, batch_size=batch, shuffle=True)
 
 
 def epoch():
