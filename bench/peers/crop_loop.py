@@ -1,19 +1,14 @@
 """Crop, resize and write a folder's images in the report author's way: one loop, the contour as imutils users find it.
 
-crop_loop.py IMAGES FOLDER
+python -m bench.peers.crop_loop IMAGES FOLDER
 """
-
-import serving  # isort: skip  # it takes stdout before anything prints
 
 import sys
 from pathlib import Path
 
 import cv2
 
-
-def grab_contours(found):
-    """imutils.grab_contours: OpenCV's versions return two or three values."""
-    return found[0] if len(found) == 2 else found[1]
+from bench.answering import serve
 
 
 def crop_img(img):
@@ -22,8 +17,7 @@ def crop_img(img):
     thresh = cv2.threshold(gray, 45, 255, cv2.THRESH_BINARY)[1]
     thresh = cv2.erode(thresh, None, iterations=2)
     thresh = cv2.dilate(thresh, None, iterations=2)
-    cnts = cv2.findContours(thresh.copy(), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    cnts = grab_contours(cnts)
+    cnts = cv2.findContours(thresh.copy(), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
     if not cnts:
         return img
     c = max(cnts, key=cv2.contourArea)
@@ -31,22 +25,18 @@ def crop_img(img):
     right = tuple(c[c[:, :, 0].argmax()][0])
     top = tuple(c[c[:, :, 1].argmin()][0])
     bottom = tuple(c[c[:, :, 1].argmax()][0])
-    new_img = img[top[1] : bottom[1], left[0] : right[0]].copy()
-    return new_img
+    return img[top[1] : bottom[1], left[0] : right[0]].copy()
 
 
-def write_all(images, folder, ending=""):
+def write_all(images, folder):
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted(images.iterdir()):
         img = cv2.imread(str(path))
         new_img = crop_img(img)
         new_img = cv2.resize(new_img, (200, 200))
-        cv2.imwrite(str(folder / (path.name + ending)), new_img)
+        cv2.imwrite(str(folder / path.name), new_img)
 
 
 if __name__ == "__main__":
     images, folder = map(Path, sys.argv[1:])
-    # JPEG loses: pixels are compared in a folder of their own, of PNG.
-    serving.serve(
-        lambda: write_all(images, folder), lossless=lambda: write_all(images, folder.with_name("lossless"), ".png")
-    )
+    serve(lambda: write_all(images, folder))

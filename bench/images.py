@@ -12,7 +12,6 @@ from brain_mri.phantoms.phantom import CLASSES, phantom
 from brain_mri.workers import workers
 
 ARCHIVE = "brain-tumor-mri-v1.zip"
-ENDINGS = (".jpg", ".jpeg", ".png")
 
 
 def archive() -> Path | None:
@@ -26,11 +25,12 @@ def image_files(count: int) -> Iterator[tuple[str, str, bytes]]:
     many as there are, evenly over the archive."""
     if real := archive():
         with zipfile.ZipFile(real) as opened:
-            names = [name for name in opened.namelist() if name.lower().endswith(ENDINGS)]
-            names.sort(key=lambda name: Path(name).parts[-2:])
+            names = sorted(
+                (name for name in opened.namelist() if name.endswith(".jpg")), key=lambda name: Path(name).parts[-2:]
+            )
             for place in np.linspace(0, len(names) - 1, min(count, len(names))).astype(int):
                 path = Path(names[place])
-                yield path.parent.name, f"{path.stem}{path.suffix.lower()}", opened.read(names[place])
+                yield path.parent.name, path.name, opened.read(names[place])
         return
     labels = sorted(CLASSES[place % len(CLASSES)] for place in range(count))
     with workers() as pool:
