@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -130,6 +131,7 @@ def huge() -> bytes:
     """A PNG whose header says 20,000 x 20,000 pixels."""
     data = bytearray(png(disc(0)))
     data[16:24] = (20_000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
     return bytes(data)
 
 
