@@ -120,7 +120,7 @@ def _draw_slice(rng: np.random.Generator) -> Section:
         flat = mirror * across[axis] * u + down[axis] * v + normal[axis] * offset
         bend = 2.2 * smooth_noise(rng, flat.shape, 34 / spacing) + 0.7 * smooth_noise(rng, flat.shape, 14 / spacing)
         position.append(SELLA[axis] + (flat + bend) / size[axis])
-    return section(*position, spacing, plane.name)
+    return section(position[0], position[1], position[2], spacing, plane.name)
 
 
 def _rotation(pitch: float, roll: float, yaw: float) -> Field:
