@@ -10,13 +10,13 @@ import keras
 import numpy as np
 import pytest
 import yaml
+from settings import network
 
 from brain_mri.errors import UserError
 from brain_mri.explanation import saliency, summary
 from brain_mri.explanation.saliency import METHODS, Explainer
 from brain_mri.explanation.summary import CONTROLS, without
 from brain_mri.images.dataset import Sample, write_samples
-from brain_mri.network.model import build
 from brain_mri.network.saved import save
 
 ROOT = Path(__file__).parent.parent
@@ -57,7 +57,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     files = []
     for seed in 1, 2:
         files.append(tmp_path_factory.mktemp("models") / f"{seed}.keras")
-        save(build("compact", 32, 4, 0.4, 0.9, "none", None, seed), files[-1], {"classes": CLASSES})
+        save(network(seed=seed), files[-1], {"classes": CLASSES})
     return files[0], files[1]
 
 
@@ -137,7 +137,7 @@ def test_a_layer_that_cannot_be_shown(
 
 def test_a_model_of_other_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, models: tuple[Path, Path]) -> None:
     study = make_study(tmp_path / "one", ["glioma"], [True], models)
-    save(build("compact", 32, 2, 0.4, 0.9, "none", None, 1), study / "models/aug.keras", {"classes": ["cat", "dog"]})
+    save(network(classes=2), study / "models/aug.keras", {"classes": ["cat", "dog"]})
     shutil.copy(study / "models/aug.keras", study / "models/noaug.keras")
     with pytest.raises(UserError, match=r"cat.*train it again"):
         run_stage(study, monkeypatch)
