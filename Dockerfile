@@ -11,6 +11,7 @@ WORKDIR /study
 ENV PATH=/study/.venv/bin:$PATH
 # The environment first: it changes seldom, and is the costly layer.
 COPY --chown=reader Makefile requirements.txt ./
-RUN make setup
+RUN make environment
 COPY --chown=reader . .
+RUN make setup
 CMD ["make", "repro"]

@@ -2,55 +2,68 @@
 PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+INSTALL := python -m pip install --disable-pip-version-check
 
-# What computes with Keras: tests that hold on every backend.
-COMPUTING := $(addprefix tests/test_,$(addsuffix .py,backends batches checkpoint distribution efficientnet evaluate faithfulness gradcam_stage \
-	gradients guard initialisation lesion machine model normalisation policy probe_stage resume saliency sanity saved training))
-
-.PHONY: setup repro test test-backend lint lock studies compare check-repro experiments report app changes
+.PHONY: repro test test-backend lint environment setup setup-dev lock studies compare check-repro experiments report app changes
 
 repro: setup
 	dvc repro
 
-test: setup
+test: setup-dev
 	python -m pytest
 
-# The same with another backend, which joins the environment: BACKEND=jax or torch.
-BACKEND ?= jax
-test-backend: setup
-	python -m pip install --disable-pip-version-check -r requirements-$(BACKEND).txt
-	KERAS_BACKEND=$(BACKEND) python -m pytest $(COMPUTING)
+# What computes with Keras, on its other backend.
+COMPUTING := backends batches checkpoint distribution efficientnet evaluate faithfulness gradcam_stage gradients guard \
+	initialisation lesion machine model normalisation policy probe_stage resume saliency sanity saved training
+test-backend: setup-dev
+	$(INSTALL) --require-hashes -r requirements-jax.txt
+	KERAS_BACKEND=jax python -m pytest $(COMPUTING:%=tests/test_%.py)
 
-lint: setup
+lint: setup-dev
 	ruff check
 	ruff format --check
 	mypy
 	if command -v actionlint > /dev/null; then actionlint; fi
 
-setup: $(VENV)/.complete
+# A stamp that is newer than what it was made from says that all of it is installed.
+environment: $(VENV)/.environment
+setup: $(VENV)/.package
+setup-dev: $(VENV)/.dev
 
-# A stamp that is as new as the requirements says that they are all installed.
-$(VENV)/.complete: requirements.txt
+$(VENV)/.environment: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11 to 3.13 is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
-	python -m pip install --disable-pip-version-check --require-hashes -r requirements.txt
+	$(INSTALL) --require-hashes -r requirements.txt
 	touch $@
 
-# Renew requirements.txt from requirements.in.
+# By the setuptools of the environment, so that nothing is downloaded.
+$(VENV)/.package: $(VENV)/.environment pyproject.toml
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.package requirements-dev.txt
+	$(INSTALL) --require-hashes -r requirements-dev.txt
+	touch $@
+
+# Renew the locks from pyproject.toml: of what a run needs, with page and report; of what the tests and JAX add to it.
+COMPILE := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock"
 lock:
-	uv pip compile --universal --generate-hashes --python-version 3.11 requirements.in -o requirements.txt
+	$(COMPILE) pyproject.toml --extra web --extra report -o requirements.txt
+	for extra in dev jax; do \
+		$(PYTHON) -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['$$extra'], sep='\n')" | \
+		$(COMPILE) --constraints requirements.txt - -o requirements-$$extra.txt || exit; done
 
 # Renew the copies of dvc.yaml.
 studies:
 	for study in studies/*/; do cp dvc.yaml $$study; done
 
-# Put pipelines, studies or revisions side by side: make compare SIDES="main:aug aug". See compare.py --help.
+# Put pipelines, studies or revisions side by side: make compare SIDES="main:aug aug". See brain-mri compare --help.
 compare: setup
-	python compare.py $(SIDES)
+	brain-mri compare $(SIDES)
 
 # Does the committed state give its committed results? STUDY=studies/compact; CHECK=--exact or --twice: bytes must hold.
 check-repro: setup
-	python check_repro.py $(or $(STUDY),.) $(CHECK)
+	brain-mri check $(or $(STUDY),.) $(CHECK)
 
 # The pipelines as DVC compares them, number by number: two experiments that share all training.
 experiments: setup
@@ -61,11 +74,11 @@ experiments: setup
 
 # Make each finished study's report: report.html in its folder.
 report: setup
-	for study in . studies/*/; do if [ -f $$study/metrics/comparison.json ]; then python report.py $$study; fi || exit 2; done
+	for study in . studies/*/; do if [ -f $$study/metrics/comparison.json ]; then brain-mri report $$study; fi || exit 2; done
 
 # Classify images on a web page: opens on this computer alone, needs no internet. STUDY=studies/compact names a study.
 app: setup
-	python app.py $(if $(STUDY),--study $(STUDY))
+	brain-mri app $(if $(STUDY),--study $(STUDY))
 
 # What the working tree changes against a revision: parameters, metrics, confusion matrices, learning curves.
 BASE ?= HEAD

@@ -11,16 +11,13 @@ import csv
 import io
 import os
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-
-
 from brain_mri.errors import UserError, run
-from brain_mri.files import write_bytes  # noqa: E402
+from brain_mri.files import write_bytes
 
+ROOT = Path(__file__).resolve().parent.parent
 PIPELINES = ("noaug", "aug")
 OUT = Path("plots_diff")
 HEADLINES = ("accuracy", "macro_f1", "called_tumour")

@@ -34,13 +34,13 @@ def run(main: Callable[[], None]) -> None:
     sys.exit(code)
 
 
-def one_line(error: ValidationError, schema: type[BaseModel]) -> str:
+def one_line(error: ValidationError, schema: type[BaseModel], missing: str) -> str:
     """Return the first of the error's details in words, and how many more there are; `schema` is what the values were
-    held to."""
+    held to, `missing` what to add of a key that is not there."""
     # An unknown key comes first: it is most often the misspelling of one that is also reported as missing.
     details = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
     more = f" ({len(details) - 1} more)" if len(details) > 1 else ""
-    return _describe(details[0], known_keys(schema), _tags(schema)) + more
+    return _describe(details[0], known_keys(schema), _tags(schema), missing) + more
 
 
 def known_keys(schema: type[BaseModel]) -> list[str]:
@@ -68,18 +68,18 @@ def _tags(schema: type[BaseModel]) -> set[str]:
     return found
 
 
-def _describe(detail: Any, known: list[str], tags: set[str]) -> str:
+def _describe(detail: Any, known: list[str], tags: set[str], missing: str) -> str:
     key = ".".join(str(part) for part in detail["loc"] if part not in tags)
     kind, message = detail["type"], detail["msg"].removeprefix("Value error, ")
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         return f"{key} = {detail['input']!r}: unknown key; " + (f"did you mean {near[0]}?" if near else "remove it")
     if kind == "missing":
-        return f"{key}: missing; it stands in every study's params.yaml with its range"
+        return f"{key}: missing; {missing}"
     if kind == "union_tag_invalid":
         return f"{key}.source = {detail['ctx']['tag']!r}: must be one of {detail['ctx']['expected_tags']}"
     if kind == "union_tag_not_found":
         return f"{key}.source: missing; it names where the images come from"
-    if not key or detail["input"] is None or isinstance(detail["input"], (dict, BaseModel)):
+    if not key or isinstance(detail["input"], (dict, BaseModel)):
         return f"{key}: {message}" if key else message
-    return f"{key} = {detail['input']!r}: {message}"
+    return f"{key} = {'null' if detail['input'] is None else repr(detail['input'])}: {message}"

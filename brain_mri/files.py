@@ -1,11 +1,14 @@
 """What the stages do with files: whole or not at all, and one plain line when something is wrong."""
 
 import csv
+import io
 import json
 import math
 import shutil
 import sys
 import time
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,10 +62,35 @@ def write_png(path: Path | str, image: np.ndarray) -> None:
     write_bytes(path, cv2.imencode(".png", image)[1].tobytes())
 
 
+def write_arrays(path: Path | str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays by name as an .npz file; the same arrays give the same bytes on every Python."""
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as file:
+        for name, values in arrays.items():
+            array = io.BytesIO()
+            np.save(array, values, allow_pickle=False)
+            # np.savez leaves the header to Python, whose versions write different ones.
+            file.writestr(zipfile.ZipInfo(f"{name}.npy"), array.getvalue())
+
+
+def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
+    """Read what `write_arrays` wrote; raises UserError where it is missing or broken."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except FileNotFoundError:
+        raise UserError(f"{path}: not there; `dvc repro` makes it") from None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path}: not arrays of NumPy ({error}); remove it and run `dvc repro`") from None
+
+
 def write_json(path: Path | str, values: Mapping[str, Any]) -> None:
     """Write metrics as JSON: floats with 6 decimals, so that a diff shows what matters; NaN becomes null."""
-    text = json.dumps(_plain(values), indent=2, allow_nan=False, ensure_ascii=False)
-    write_bytes(path, (text + "\n").encode())
+    write_bytes(path, format_json(values).encode())
+
+
+def format_json(values: Mapping[str, Any]) -> str:
+    """Return the text that `write_json` writes."""
+    return json.dumps(_plain(values), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def _plain(value: Any) -> Any:

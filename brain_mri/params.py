@@ -11,6 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from brain_mri.architectures import ARCHITECTURES, Architecture
 from brain_mri.errors import UserError, one_line
 
+PIPELINES = ("noaug", "aug")  # without and with augmentation
+
 
 class Section(BaseModel):
     """A section of the file: unknown keys and loose types are errors."""
@@ -321,4 +323,5 @@ def load_params(path: Path | str = "params.yaml") -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{path}: {one_line(error, Params)}") from None
+        missing = "it stands in every study's params.yaml with its range"
+        raise UserError(f"{path}: {one_line(error, Params, missing)}") from None

@@ -1,20 +1,16 @@
-"""evaluate: measure both pipelines, with intervals, on the whole test set, its clean part and images from elsewhere.
+"""evaluate: measure both pipelines, with intervals, on the whole test set, its clean part and external images.
 
-Reads   models/{noaug,aug}.keras, data/split/*.csv, data/cropped.csv, data/cropped, data/external,
-        plots/history/*.csv, params `evaluate`, `pipeline`.
+Reads   data/logits, data/split/*.csv, data/cropped.csv, plots/history/*.csv, params `evaluate`, `pipeline`.
 Writes  metrics/{noaug,aug}.json (Tables III and IV, by part; errors; calibration; selective prediction; external),
         metrics/intervals.json (95 % intervals of all of it), metrics/comparison.json (aug minus noaug, with tests),
-        data/predictions/*.csv, data/errors/*.csv (the most confident errors, suspected labels), plots/errors.png (the
-        first of them as pictures), plots/confusion/*.{csv,png} (figure 3), plots/learning_curves.png (figure 2),
-        plots/calibration.png, plots/selective.png, plots/comparison (the paper's numbers beside ours, where the study
-        is the paper's),
-        and the study's own pipeline once more under fixed names (metrics/test.json, plots/confusion/test.*,
+        data/predictions/*.csv, data/errors/*.csv (the most confident errors, suspected labels),
+        plots/confusion/*.csv, plots/comparison (the paper's numbers beside ours, where the study is the paper's),
+        and the study's own pipeline once more under fixed names (metrics/test.json, plots/confusion/test.csv,
         plots/history_test.csv), so that two experiments that differ in `pipeline` alone are compared by
         `dvc metrics diff` and `dvc plots diff`.
 
 A test image is clean where its group (its copies, its patient) holds no image of training or validation, else leaked.
 Of each external source the share of tumours that are seen is printed at the end, with what was left out as a copy.
-Pictures of errors are kept under version control, so patients' images are few: two of each kind, phantoms eight.
 """
 
 from collections import Counter
@@ -24,25 +20,17 @@ from pathlib import Path
 import numpy as np
 from scipy.special import softmax
 
+from brain_mri import results
 from brain_mri.errors import run
-from brain_mri.evaluation import calibration, errors, published, selective, summary
-from brain_mri.evaluation.summary import Measure, Outputs, Outside
-from brain_mri.figures import results as figures
-from brain_mri.files import progress, read_csv, replacing, write_bytes, write_csv, write_json
-from brain_mri.images.dataset import EXTERNAL, Sample, groups_of, labels_of, load_images, read_samples
-from brain_mri.network.batches import predict_logits
-from brain_mri.network.machine import set_up
-from brain_mri.network.saved import load_for
-from brain_mri.params import Params, load_params
-from brain_mri.statistics.metrics import confusion_matrix
-
-PIPELINES = ("noaug", "aug")
-PICTURE = 200  # pixels: side of an image in plots/errors.png
+from brain_mri.evaluation import calibration, errors, published, summary
+from brain_mri.evaluation.summary import External, Outputs
+from brain_mri.files import progress, read_arrays, read_csv, replacing, write_bytes, write_csv
+from brain_mri.images.dataset import Sample, groups_of, labels_of, read_samples
+from brain_mri.params import PIPELINES, Params, load_params
 
 
 def main() -> None:
     params = load_params()
-    set_up(params.train.threads)
     classes = params.dataset.classes
     samples = {name: read_samples(f"data/split/{name}.csv") for name in ("train", "val", "test", "external")}
     labels = {name: labels_of(samples[name], classes) for name in ("val", "test")}
@@ -52,62 +40,53 @@ def main() -> None:
 
     outside = describe_external(samples["external"], params)
 
-    outputs = run_models(samples, params)
+    outputs = {pipeline: read_outputs(f"data/logits/{pipeline}.npz") for pipeline in PIPELINES}
     histories = {pipeline: read_csv(f"plots/history/{pipeline}.csv") for pipeline in PIPELINES}
-    settings = params.evaluate
-    how = Measure(classes, params.dataset.negative, settings.resamples, settings.seed, settings.error)
     metrics, bounds = {}, {}
     for pipeline in progress(PIPELINES, "evaluate"):
         said = outputs[pipeline]
-        by_part, bounds[pipeline] = summary.by_part(
-            labels["test"], softmax(said.test, axis=1), groups["test"], parts, how
+        by_part, bounds[pipeline] = summary.measure_parts(
+            labels["test"], softmax(said.test, axis=1), groups["test"], parts, params
         )
-        elsewhere, bounds[pipeline]["external"] = summary.external(outside, said.external, how)
+        elsewhere, bounds[pipeline]["external"] = summary.measure_external(outside, said.external, params)
         metrics[pipeline] = {
             "training": summary.training_summary(histories[pipeline]),
             "test": by_part,
             "external": elsewhere,
-            "errors": summary.count_errors(labels["test"], outputs, pipeline, parts, how),
+            "errors": summary.count_errors(labels["test"], outputs, pipeline, parts, params),
             "calibration": summary.calibrate(labels["test"], said, parts, outside),
-            "selective": summary.select(labels, said, parts, outside, how),
+            "selective": summary.select(labels, said, parts, outside, params),
         }
-        write_json(f"metrics/{pipeline}.json", metrics[pipeline])
-    write_json("metrics/intervals.json", bounds)
-    compared = summary.compare(labels["test"], outputs, groups["test"], parts, how)
-    compared["external"] = summary.compare_external(outputs, outside, how)
-    write_json("metrics/comparison.json", compared)
+        results.write(f"metrics/{pipeline}.json", metrics[pipeline])
+    results.write("metrics/intervals.json", bounds)
+    compared = summary.compare(labels["test"], outputs, groups["test"], parts, params)
+    compared["external"] = summary.compare_external(outputs, outside, params)
+    results.write("metrics/comparison.json", compared)
 
     write_predictions(samples, outputs, leaked, classes)
     write_errors(samples, labels, outputs, leaked, params)
-    draw(labels["test"], outputs, histories, params)
+    for pipeline, said in outputs.items():
+        write_confusion(pipeline, labels["test"], said.test.argmax(1), classes)
     write_own(params.pipeline, metrics[params.pipeline])
     write_published(metrics, params)
     by_source = [{pipeline: of[pipeline]["external"] for pipeline in PIPELINES} for of in (metrics, bounds)]
-    for sentence in summary.external_in_words(*by_source):
+    for sentence in summary.external_sentences(*by_source):
         print(sentence)
 
 
-def run_models(samples: Mapping[str, list[Sample]], params: Params) -> dict[str, Outputs]:
-    size, batch = params.model.image_size, params.evaluate.batch_size
-    images = {name: load_images(samples[name], size) for name in ("val", "test")}
-    images["external"] = load_images(samples["external"], size, EXTERNAL)
-    outputs = {}
-    for pipeline in PIPELINES:
-        model, card = load_for(params.dataset.classes, f"models/{pipeline}.keras")
-        none = np.empty((0, len(params.dataset.classes)), np.float32)
-        logits = {name: predict_logits(model, array, batch) if len(array) else none for name, array in images.items()}
-        outputs[pipeline] = Outputs(**logits, temperature=card["temperature"])
-    return outputs
+def read_outputs(path: str) -> Outputs:
+    arrays = read_arrays(path)
+    return Outputs(arrays["val"], arrays["test"], arrays["external"], float(arrays["temperature"]))
 
 
-def describe_external(samples: list[Sample], params: Params) -> Outside:
+def describe_external(samples: list[Sample], params: Params) -> External:
     """Say what is known of the external images: their class or that it is coarser, and what the split left out."""
     classes = params.dataset.classes
     labels = [classes.index(sample.label) if sample.label in classes else -1 for sample in samples]
     ill = [sample.label != params.dataset.negative for sample in samples]
     found = Counter(row["source"] for row in read_csv("data/cropped.csv") if row["part"] == "External")
     found.subtract(sample.source for sample in samples)
-    return Outside(
+    return External(
         np.array([sample.source for sample in samples], str),
         np.array(labels, np.int64),
         np.array(ill, bool),
@@ -165,67 +144,19 @@ def write_errors(
         for pipeline, probabilities in tested.items():
             pairs = errors.class_pairs(truth[test], probabilities.argmax(1), classes)
             write_csv(folder / f"confused_{pipeline}.csv", pairs, ["label", "predicted", "n", "share"])
-    draw_errors([row for row in rows if row["pipeline"] == params.pipeline], suspects, table, params)
 
 
-def draw_errors(rows: list[dict], suspects: list[dict], samples: list[Sample], params: Params) -> None:
-    """Draw the first of each kind: the study's own pipeline's errors and unsure answers, and the suspected labels.
-
-    Of an image and its copies one is drawn, where it comes first."""
-    count = 8 if params.dataset.source == "phantom" else 2
-    own = params.pipeline
-    kinds = {f"{kind} ({own})": [row for row in rows if row["kind"] == kind] for kind in errors.KINDS}
-    by_path = {sample.path: sample for sample in samples}
-    drawn: set[str] = set()
-    pictures = {}
-    for kind, ranked in {**kinds, "suspected label (both)": suspects}.items():
-        chosen: list[dict] = []
-        for row in ranked:
-            group = by_path[row["image"]].group
-            if group not in drawn and len(chosen) < count:
-                drawn.add(group)
-                chosen.append(row)
-        pictures[kind] = chosen, load_images([by_path[row["image"]] for row in chosen], PICTURE)[..., 0]
-    figures.errors(pictures, count, params.plots.dpi)
-
-
-def draw(labels: np.ndarray, outputs: Mapping[str, Outputs], histories: dict, params: Params) -> None:
-    style = params.plots
-    figures.learning_curves(histories, style.dpi)
-    curves, diagrams = {}, {}
-    for pipeline, said in outputs.items():
-        probabilities = softmax(said.test, axis=1)
-        write_confusion(pipeline, labels, probabilities.argmax(1), params)
-        edges = calibration.equal_width_edges()
-        after = calibration.apply_temperature(said.test, said.temperature)
-        diagrams[pipeline] = [calibration.reliability_diagram(labels, said_, edges) for said_ in (probabilities, after)]
-        curves[pipeline] = selective.risk_coverage(labels, after)
-    figures.calibration(diagrams, style.dpi)
-    figures.selective(curves, style.dpi)
-
-
-def write_confusion(pipeline: str, labels: np.ndarray, predictions: np.ndarray, params: Params) -> None:
-    """Write one row an image, which DVC counts, and the picture."""
-    classes = params.dataset.classes
+def write_confusion(pipeline: str, labels: np.ndarray, predictions: np.ndarray, classes: list[str]) -> None:
+    """Write one row an image, which DVC counts."""
     rows = [{"actual": classes[a], "predicted": classes[p]} for a, p in zip(labels, predictions, strict=True)]
     write_csv(f"plots/confusion/{pipeline}.csv", rows, ["actual", "predicted"])
-    matrix = confusion_matrix(labels, predictions, len(classes))
-    figures.confusion(
-        matrix,
-        classes,
-        figures.PIPELINE_NAMES[pipeline],
-        f"plots/confusion/{pipeline}.png",
-        params.plots.colormap,
-        params.plots.dpi,
-    )
 
 
 def write_own(pipeline: str, metrics: dict) -> None:
     """Write the study's own pipeline once more under fixed names."""
-    write_json("metrics/test.json", {"pipeline": pipeline, **metrics["test"], "external": metrics["external"]})
+    results.write("metrics/test.json", {"pipeline": pipeline, **metrics["test"], "external": metrics["external"]})
     for source, target in [
         (f"plots/confusion/{pipeline}.csv", "plots/confusion/test.csv"),
-        (f"plots/confusion/{pipeline}.png", "plots/confusion/test.png"),
         (f"plots/history/{pipeline}.csv", "plots/history_test.csv"),
     ]:
         write_bytes(target, Path(source).read_bytes())

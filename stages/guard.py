@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from brain_mri import results
 from brain_mri.errors import run
-from brain_mri.files import progress, write_json
-from brain_mri.images.cropping import crop, to_network
+from brain_mri.files import progress
+from brain_mri.images.crop import crop, to_network
 from brain_mri.images.dataset import EXTERNAL, load_images, read_samples
 from brain_mri.network.machine import set_up
 from brain_mri.network.saved import load_for
@@ -56,7 +57,7 @@ def main() -> None:
             "false_alarms": {name: rate(flagged[name]) for name in ("val", "test", "external") if name in flagged},
             "hits": {name: by_kind(flagged[name], drawn[name][1]) for name in ("choosing", "measuring")},
         }
-    write_json("metrics/guard.json", table)
+    results.write("metrics/guard.json", table)
 
 
 def as_inputs(pictures: Sequence[np.ndarray], params: Params) -> np.ndarray:

@@ -3,9 +3,8 @@
 Reads   models/{noaug,aug}.keras, data/split/{test,external}.csv, data/cropped, data/external, params `probe`,
         `evaluate`.
 Writes  metrics/probe.json (by pipeline: a verdict in words, the rates of the shortcut probes, the source probe,
-        accuracy under corruptions), plots/probes.png (the rates beside those of a classifier that ignores the lesion),
-        plots/probe_examples.png (images as the probes change them), plots/robustness.{csv,png} (accuracy against
-        strength; the table has the mean over the corruptions).
+        accuracy under corruptions), plots/robustness.csv (mean accuracy over the corruptions, by strength),
+        data/probed/examples.npz (a lesion of each class as the probes change it, and what each pipeline calls it).
 
 At most `probe.images` test images are changed for each question, spread evenly over the table.
 """
@@ -15,20 +14,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from brain_mri import results
 from brain_mri.augmentation.corruptions import CORRUPTIONS, corrupt
-from brain_mri.copies.splitting import join
 from brain_mri.errors import run
-from brain_mri.figures import probing as figures
-from brain_mri.files import progress, write_csv, write_json
+from brain_mri.files import progress, write_arrays, write_csv
 from brain_mri.images.dataset import EXTERNAL, Sample, groups_of, labels_of, load_images, load_masks, read_samples
+from brain_mri.images.groups import merge_groups
 from brain_mri.network.features import predict_with_features
 from brain_mri.network.machine import set_up
 from brain_mri.network.saved import load_for
-from brain_mri.params import Params, load_params
+from brain_mri.params import PIPELINES, Params, load_params
 from brain_mri.probing import probes, shortcuts
 from brain_mri.probing.robustness import accuracies, curve
 
-PIPELINES = ("noaug", "aug")
 LEVELS = (1, 2, 3)
 LESION_SHOWN = {"inpainted": False, "mirrored": False, "box_only": True, "border_only": False, "histogram_only": False}
 NO_LESION = "no test image has an outlined lesion"
@@ -73,12 +71,10 @@ def main() -> None:
             "robustness": robustness(subject, said[pipeline], params),
         }
     counts = {"lesion_images": len(subject.lesions), "robustness_images": len(subject.robust)}
-    write_json("metrics/probe.json", {**counts, **report})
+    results.write("metrics/probe.json", {**counts, **report})
     robust = {pipeline: table["robustness"] for pipeline, table in report.items()}
     write_means(robust)
-    figures.probes(report, params.plots.dpi)
-    figures.robustness(robust, params.plots.dpi)
-    figures.probe_examples(examples(subject, changed, clear, said, params.dataset.classes), params.plots.dpi)
+    write_arrays("data/probed/examples.npz", examples(subject, changed, clear, said, params.dataset.classes))
 
 
 def spread(places: np.ndarray, limit: int) -> np.ndarray:
@@ -171,7 +167,7 @@ def transplants(subject: Subject, said: Mapping[str, np.ndarray], params: Params
         said["clean"][heads],
         said["transplanted"],
         said["sham"],
-        join(numbers, subject.groups[donors].astype(str)),
+        merge_groups(numbers, subject.groups[donors].astype(str)),
         params.evaluate.resamples,
         params.evaluate.seed,
     )
@@ -232,20 +228,26 @@ def examples(
     clear: np.ndarray,
     said: Mapping[str, Mapping[str, np.ndarray]],
     classes: Sequence[str],
-) -> list[dict]:
-    """Choose a lesion of each class, at most four, one that mirroring covers if there is; a row for the figure: its
-    class and, by probe, the image and what each pipeline calls it."""
+) -> dict[str, np.ndarray]:
+    """Choose a lesion of each class, at most four, one that mirroring covers if there is.
+
+    Returns `labels` (n,), the class; `masks`, bool (n, size, size); `probes` (P,), their names, the unchanged image as
+    `original` first; `images`, uint8 (n, P, size, size); `calls` (n, P, 2), what noaug and aug call them."""
     labels = subject.labels[subject.lesions]
-    rows = []
-    for label in np.unique(labels)[:4]:
-        place = max(np.flatnonzero(labels == label), key=lambda at: clear[at])
-        at = subject.lesions[place]
-        cells = {"original": (subject.images[at], {name: classes[one["clean"][at]] for name, one in said.items()})}
-        for probe_name, images in changed.items():
-            calls = {name: classes[one[probe_name][place]] for name, one in said.items()}
-            cells[probe_name] = (images[place], calls)
-        rows.append({"label": classes[label], "cells": cells, "mask": subject.masks[place]})
-    return rows
+    chosen = [max(np.flatnonzero(labels == label), key=lambda at: clear[at]) for label in np.unique(labels)[:4]]
+    places = subject.lesions[np.array(chosen, int)]
+    shown = {"original": subject.images[places], **{name: images[chosen] for name, images in changed.items()}}
+    calls = [
+        [said[pipeline]["clean"][places] if name == "original" else said[pipeline][name][chosen] for name in shown]
+        for pipeline in PIPELINES
+    ]
+    return {
+        "labels": np.array(classes)[labels[chosen]],
+        "masks": subject.masks[chosen],
+        "probes": np.array(list(shown)),
+        "images": np.stack(list(shown.values()), axis=1),
+        "calls": np.array(classes)[np.transpose(calls, (2, 1, 0))],
+    }
 
 
 if __name__ == "__main__":

@@ -1,3 +1,3 @@
-"""Keras is loaded as the stages load it: with the settings that must be made before."""
+"""TensorFlow's settings are made before a test file can load Keras; the package makes them and loads nothing heavy."""
 
-import brain_mri.network  # noqa: F401
+import brain_mri  # noqa: F401

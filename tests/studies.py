@@ -8,7 +8,7 @@ import yaml
 from settings import network
 
 from brain_mri.files import write_json
-from brain_mri.images.cropping import to_network
+from brain_mri.images.crop import to_network
 from brain_mri.network.saved import save
 from brain_mri.params import load_params
 from brain_mri.prediction import novelty

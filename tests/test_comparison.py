@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from brain_mri.statistics.comparison import differences, mcnemar, verdict
+from brain_mri.statistics.comparison import TUMOUR_CALLS, compare, differences, mcnemar, side, tumour_calls
 from brain_mri.statistics.metrics import classification_metrics
 
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
@@ -17,9 +17,9 @@ def predictions(both: int, only_a: int, only_b: int, neither: int) -> tuple[np.n
     return labels, np.where(right_a, labels, (labels + 1) % 4), np.where(right_b, labels, (labels + 1) % 4)
 
 
-def judge(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> str:
-    rows = differences(labels, np.eye(4)[a], np.eye(4)[b], np.arange(len(labels)), CLASSES)
-    return verdict(mcnemar(labels, a, b), rows, "noaug", "aug")
+def verdict_on(labels: np.ndarray, a: np.ndarray, b: np.ndarray, groups: np.ndarray | None = None) -> str:
+    groups = np.arange(len(labels)) if groups is None else groups
+    return compare(labels, np.eye(4)[a], np.eye(4)[b], groups, CLASSES, "notumor", ("noaug", "aug"))[0]
 
 
 def test_mcnemar_is_the_published_example() -> None:
@@ -84,42 +84,42 @@ def test_no_image_and_one_image(n: int) -> None:
     assert (rows["accuracy"]["interval"] is None) == (n == 0)
 
 
+def test_the_side_of_an_interval() -> None:
+    assert [side(interval) for interval in ([-2, -1], [-1, 0], [0, 0], [-1, 1], [0, 1], [1, 2])] == [-1, 0, 0, 0, 0, 1]
+
+
 def test_the_verdict_tells_apart_only_what_the_images_can() -> None:
-    assert judge(*predictions(1200, 10, 60, 41)).startswith(
-        "The images can tell the two apart, aug is more accurate than noaug: of 1311 images aug alone is right on 60, "
-        "noaug alone on 10 (exact McNemar test, p < 0.001); accuracy differs by +3.8 points"
-    )
-    assert judge(*predictions(1200, 60, 10, 41)).startswith(
-        "The images can tell the two apart, noaug is more accurate than aug"
-    )
-    assert judge(*predictions(1250, 21, 20, 20)).startswith("The images cannot tell noaug and aug apart: of 1311")
-    assert "p = 1)" in judge(*predictions(10, 0, 0, 0))
+    sentence = verdict_on(*predictions(1200, 10, 60, 41))
+    assert "can tell the two apart, aug is more accurate than noaug: of 1311 images" in sentence
+    assert "aug alone is right on 60, noaug alone on 10" in sentence and "accuracy differs by +3.8 points" in sentence
+    assert "noaug is more accurate than aug" in verdict_on(*predictions(1200, 60, 10, 41))
+    assert "cannot tell noaug and aug apart" in verdict_on(*predictions(1250, 21, 20, 20))
+    assert "p = 1)" in verdict_on(*predictions(10, 0, 0, 0))
+    assert "there are none" in verdict_on(*predictions(0, 0, 0, 0))
 
 
 def test_test_and_interval_may_disagree() -> None:
-    """All disagreement in one group of near-duplicates: the test sees 20 images, the interval a single event."""
-    labels, a, b = predictions(100, 0, 20, 0)
+    """All disagreement in one group of near-duplicates: the test counts 20 images, the interval a single event."""
     groups = np.concatenate([np.arange(100), np.full(20, 100)])
-    rows = differences(labels, np.eye(4)[a], np.eye(4)[b], groups, CLASSES)
-    assert "disagree" in verdict(mcnemar(labels, a, b), rows, "noaug", "aug")
+    assert "disagree" in verdict_on(*predictions(100, 0, 20, 0), groups)
 
 
-def test_a_gain_that_is_the_largest_class_s_alone_is_said_to_be_so() -> None:
+def test_a_gain_of_the_largest_class_alone_is_named() -> None:
     """b calls glioma more freely: of 200 gliomas it wins 40, of 50 pituitary tumours it loses 10; mean recall 0.9."""
     labels = np.repeat([0, 3], [200, 50])
     a, b = labels.copy(), labels.copy()
     a[:40], b[200:210] = 3, 0
-    said = judge(labels, a, b)
-    assert said.startswith(
-        "The images can tell the two apart, aug is more accurate than noaug, but not where each class counts alike: "
-    )
-    assert "accuracy differs by +12.0 points" in said and ", balanced accuracy by +0.0 points" in said
-    assert "noaug is more accurate than aug, but not where" in judge(labels, b, a)
+    sentence = verdict_on(labels, a, b)
+    assert "aug is more accurate than noaug, but not where each class counts alike: " in sentence
+    assert "accuracy differs by +12.0 points" in sentence and ", balanced accuracy by +0.0 points" in sentence
+    assert "noaug is more accurate than aug, but not where" in verdict_on(labels, b, a)
 
 
-def test_balanced_accuracy_is_left_out_where_all_images_are_of_one_class() -> None:
-    labels, right = np.ones(60, int), np.eye(2)[np.repeat([0, 1], [20, 40])]
-    rows = differences(labels, right, np.eye(2)[labels], np.arange(60), ["none", "tumour"], None)
-    said = verdict(mcnemar(labels, right.argmax(1), labels), rows, "noaug", "aug", "sensitivity")
-    assert "aug is more accurate than noaug: " in said and "sensitivity differs by +33.3 points" in said
-    assert "balanced" not in said
+def test_the_sensitivity_of_images_that_all_show_a_tumour() -> None:
+    a, b = np.eye(4)[np.repeat([2, 0], [20, 40])], np.eye(4)[np.repeat([1, 3], [30, 30])]
+    calls, names = [tumour_calls(p, 2) for p in (a, b)], ("noaug", "aug")
+    labels, groups = np.ones(60, int), np.arange(60)
+    sentence, test, rows = compare(labels, *calls, groups, TUMOUR_CALLS, None, names, what="sensitivity")
+    assert "aug is more accurate than noaug: " in sentence and "sensitivity differs by +33.3 points" in sentence
+    assert "balanced" not in sentence
+    assert (test["only_b_right"], rows["accuracy"]["b"]) == (20, 1)

@@ -1,6 +1,5 @@
 """EfficientNet-Lite0: the published network's answers, the features, the weights it starts from."""
 
-
 import cv2
 import keras
 import numpy as np

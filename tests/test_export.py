@@ -18,7 +18,7 @@ from settings import network as build
 
 from brain_mri.errors import UserError
 from brain_mri.files import write_png
-from brain_mri.images.cropping import crop, to_network
+from brain_mri.images.crop import crop, to_network
 from brain_mri.images.dataset import Sample, write_samples
 from brain_mri.network.saved import load, save
 from brain_mri.params import load_params

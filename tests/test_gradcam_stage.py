@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 
 import cv2
-import gradcam
 import keras
 import numpy as np
 import pytest
@@ -16,13 +15,16 @@ from brain_mri.errors import UserError
 from brain_mri.explanation import saliency, summary
 from brain_mri.explanation.saliency import METHODS, Explainer
 from brain_mri.explanation.summary import CONTROLS, without
+from brain_mri.files import read_arrays
 from brain_mri.images.dataset import Sample, write_samples
 from brain_mri.network.saved import save
+from brain_mri.params import PIPELINES, load_params
+from stages import gradcam, predict
 
 ROOT = Path(__file__).parent.parent
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
 OF_MODEL = without(METHODS, CONTROLS)
-PICTURES = {"cascade", "cascade_maps", "detail", "faithfulness", "grid", "methods"}
+ARRAYS = {"cascade", "curves", "methods", "samples"}
 
 
 def make_study(
@@ -44,10 +46,11 @@ def make_study(
         if lesion:
             cv2.imwrite(str(folder / "data/cropped/masks" / name), mask)
         samples.append(Sample(name, label, "Testing", "", "", name if lesion else "", str(index)))
-    write_samples(folder / "data/split/test.csv", samples)
+    for name, table in {"val": [], "test": samples, "external": []}.items():
+        write_samples(folder / f"data/split/{name}.csv", table)
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     (folder / "models").mkdir()
-    for pipeline, file in zip(gradcam.PIPELINES, models, strict=True):
+    for pipeline, file in zip(PIPELINES, models, strict=True):
         shutil.copy(file, folder / f"models/{pipeline}.keras")
     return folder
 
@@ -57,15 +60,17 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     files = []
     for seed in 1, 2:
         files.append(tmp_path_factory.mktemp("models") / f"{seed}.keras")
-        save(network(seed=seed), files[-1], {"classes": CLASSES})
+        save(network(seed=seed), files[-1], {"classes": CLASSES, "temperature": 1.0})
     return files[0], files[1]
 
 
 def run_stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(gradcam, "set_up", lambda threads: None)  # possible once a process
+    for stage in (predict, gradcam):
+        monkeypatch.setattr(stage, "set_up", lambda threads: None)  # possible once a process
     monkeypatch.setattr(summary, "STEPS", 2)
     monkeypatch.setattr(saliency, "IG_STEPS", 2)
+    predict.main()
     gradcam.main()
     return json.loads((folder / "metrics/gradcam.json").read_text())
 
@@ -89,7 +94,7 @@ def test_masks_missing_for_some_and_a_class_without_images(
     assert is_plain(table)
     assert (table["test_images"], table["lesion_images"]) == (5, 3)
     assert (table["target"], table["tolerance"], table["threshold"]) == ("meningioma", 0, 0.5)
-    for pipeline in gradcam.PIPELINES:
+    for pipeline in PIPELINES:
         rows = table[pipeline]
         assert {method: rows[method]["pointing_game"]["n"] for method in METHODS} == dict.fromkeys(METHODS, 3) | {
             "integrated_gradients": 2
@@ -102,15 +107,18 @@ def test_masks_missing_for_some_and_a_class_without_images(
         assert set(rows["faithfulness"]) == {"n", *METHODS} and set(rows["stability"]) == {"n", *OF_MODEL}
         assert set(rows["sanity"]["verdicts"]) == set(OF_MODEL)
         assert len(rows["sanity"]["cascading"]["grad_cam"]["left"]) == len(rows["sanity"]["layers"]) == summary.STEPS
-        assert {path.stem for path in (study / "plots/gradcam" / pipeline).iterdir()} == PICTURES
+        assert {path.stem for path in (study / "data/maps" / pipeline).iterdir()} == ARRAYS
     printed = capsys.readouterr().out
     assert rows["sanity"]["verdicts"]["guided_backpropagation"]["sentence"] in printed
     assert table["agreement"]["gradient"]["ssim"]["n"] == 2
-    assert (study / "plots/gradcam/test/grid.png").read_bytes() == (study / "plots/gradcam/aug/grid.png").read_bytes()
+    shown = read_arrays(study / "data/maps/aug/samples.npz")
+    assert shown["maps"].shape == (3, 4, 32, 32) and 0 <= shown["maps"].min() <= shown["maps"].max() <= 1
+    assert shown["labels"].tolist() == [0, 0, 1, 2]
+    assert shown["targets"].tolist() == [1] * 4
 
     again = make_study(tmp_path / "two", labels, lesions, models, target="meningioma")
     run_stage(again, monkeypatch)
-    for file in ["metrics/gradcam.json", *(f"plots/gradcam/noaug/{picture}.png" for picture in PICTURES)]:
+    for file in ["metrics/gradcam.json", *(f"data/maps/noaug/{name}.npz" for name in ARRAYS)]:
         assert (study / file).read_bytes() == (again / file).read_bytes(), file
 
 
@@ -132,12 +140,13 @@ def test_a_layer_that_cannot_be_shown(
     study = make_study(tmp_path / "one", ["glioma"], [True], models, layer=layer)
     with pytest.raises(UserError, match=f"{words}; those with a spatial map are .*block4_out"):
         run_stage(study, monkeypatch)
-    assert not (study / "plots").exists() or not list((study / "plots").iterdir())
+    assert not list((study / "data").glob("*maps*"))
 
 
 def test_a_model_of_other_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, models: tuple[Path, Path]) -> None:
     study = make_study(tmp_path / "one", ["glioma"], [True], models)
-    save(network(classes=2), study / "models/aug.keras", {"classes": ["cat", "dog"]})
+    card = {"classes": ["cat", "dog"], "temperature": 1.0}
+    save(network(classes=2), study / "models/aug.keras", card)
     shutil.copy(study / "models/aug.keras", study / "models/noaug.keras")
     with pytest.raises(UserError, match=r"cat.*train it again"):
         run_stage(study, monkeypatch)
@@ -152,13 +161,13 @@ def test_images_are_spread_evenly_over_classes() -> None:
 
 
 def test_signed_means_are_means() -> None:
-    how = summary.Measure(CLASSES, 8, 500, 0)
+    params = load_params(ROOT / "params.yaml")
     values = np.random.default_rng(0).uniform(-0.9, 0.5, 200)
-    row = how.signed_mean(values, np.arange(200))
+    row = summary.signed_mean(values, np.arange(200), params)
     assert row["value"] == pytest.approx(values.mean())
     half = 1.96 * values.std(ddof=1) / np.sqrt(200)
     np.testing.assert_allclose(row["interval"], [values.mean() - half, values.mean() + half], atol=0.2 * half)
-    assert how.signed_mean(np.array([]), np.array([], int))["n"] == 0
+    assert summary.signed_mean(np.array([]), np.array([], int), params)["n"] == 0
 
 
 def test_randomised_weights_compile_nothing_anew() -> None:
@@ -176,10 +185,10 @@ def test_randomised_weights_compile_nothing_anew() -> None:
     explainer = Explainer(keras.Model(image, keras.layers.Softmax(name="probabilities")(x)))
     images, ints = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 1)).astype(np.uint8), np.arange(2)
     cases = summary.Cases(images, np.zeros((2, 32, 32), bool), ints, ints, ints)
-    how = summary.Measure(CLASSES, 2, 100, 0)
+    params = load_params(ROOT / "params.yaml")
     learned = explainer.explain(images, ints, METHODS, 2)
     before = len(calls)
-    table = summary.randomise(explainer, learned, cases, how, "test")
+    table = summary.randomise(explainer, learned, cases, params, "test")
     if keras.backend.backend() != "torch":  # which compiles nothing
         assert len(calls) == before
     assert table["layers"] == ["logits", "conv"]

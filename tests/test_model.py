@@ -1,6 +1,5 @@
 """The networks: the report's parameter counts, the flat graph, the weights they start from."""
 
-
 import keras
 import numpy as np
 import pytest

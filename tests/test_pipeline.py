@@ -53,7 +53,7 @@ def test_every_table_and_figure_is_there(study: Path) -> None:
         "crop_steps",
         "resolutions",
         "learning_curves",
-        "confusion/aug",
+        "confusion_aug",
         "gradcam/aug/grid",
         "gradcam/noaug/detail",
         "probes",
@@ -94,11 +94,11 @@ def test_forced_training_gives_the_same_lock(study: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "stages"),
     [
-        ({"crop": {"blur": 7}}, {"crop", "train_noaug", "train_aug", "guard"}),
+        ({"crop": {"blur": 7}}, {"crop", "train_noaug", "train_aug", "guard", "figures"}),
         ({"augment": {"rotation": 20}}, {"train_aug"}),
-        ({"plots": {"colormap": "Greens"}}, {"evaluate", "gradcam"}),
+        ({"plots": {"colormap": "Greens"}}, {"figures"}),
         ({"split": {"seed": 1}}, {"split"}),
-        ({"pipeline": "noaug"}, {"evaluate", "gradcam"}),
+        ({"pipeline": "noaug"}, {"evaluate", "figures"}),
         ({"dataset": {"seed": 8}}, {"fetch"}),
         ({"train": {"checkpoint_minutes": 7}}, set()),
     ],

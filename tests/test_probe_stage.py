@@ -7,16 +7,17 @@ from pathlib import Path
 import cv2
 import keras
 import numpy as np
-import probe
 import pytest
 import yaml
 
-from brain_mri.files import write_png
+from brain_mri.files import read_arrays, write_png
+from brain_mri.images.crop import cut, find_head, resize, resize_mask
 from brain_mri.images.dataset import Sample, write_samples
-from brain_mri.images.imaging import cut, find_head, resize, resize_mask
 from brain_mri.network.batches import predict_logits
+from brain_mri.params import load_params
 from brain_mri.phantoms.phantom import phantom
 from brain_mri.probing import probes, shortcuts
+from stages import probe
 
 ROOT = Path(__file__).parent.parent
 SIDE = 64
@@ -80,8 +81,6 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict
         write_png("data/cropped/masks/one.png", lesion_mask())
         write_png("data/cropped/masks/empty.png", 0 * lesion_mask())
         probe.main()
-        for name in ("probes.png", "probe_examples.png", "robustness.png", "robustness.csv"):
-            assert (tmp_path / "plots" / name).stat().st_size
         text = (tmp_path / "metrics/probe.json").read_text()
         assert "NaN" not in text
         return json.loads(text)
@@ -113,6 +112,10 @@ def test_a_classifier_that_sees_the_lesion_and_one_that_sees_a_mark(study: Calla
     assert curves["n"] == 18
     assert curves["clean"]["value"] == 1
     assert curves["contrast"]["1"]["value"] >= curves["contrast"]["3"]["value"]
+    shown = read_arrays("data/probed/examples.npz")
+    assert shown["probes"].tolist()[:2] == ["original", "inpainted"] and "sham" in shown["probes"]
+    assert shown["images"].shape == (1, 8, SIDE, SIDE) and shown["masks"].sum() == (lesion_mask() > 0).sum()
+    assert shown["calls"][0, :2].tolist() == [["glioma", "glioma"], ["notumor", "glioma"]]
     table = Path("plots/robustness.csv").read_text().splitlines()
     assert table[0] == "strength,noaug,aug"
     assert table[1] == "0,1.000000,1.000000"
@@ -166,7 +169,7 @@ def phantoms(label: str, first: int, count: int) -> tuple[np.ndarray, np.ndarray
     rows = []
     for index in range(first, first + count):
         drawn = phantom(label, 5, index)
-        box = find_head(drawn.lesion_free, 5, 45, 2, 2, 0).box
+        box = find_head(drawn.lesion_free, load_params(ROOT / "params.yaml").crop).box
         both = [resize(cut(image, box), SMALL) for image in (drawn.image, drawn.lesion_free)]
         rows.append((*both, resize_mask(cut(drawn.mask, box), SMALL) > 0))
     ill, healthy, masks = (np.stack(part) for part in zip(*rows, strict=True))

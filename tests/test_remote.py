@@ -15,7 +15,7 @@ PATIENCE = 120  # seconds for the queue, of which a machine at rest needs about 
 @pytest.fixture
 def server() -> Iterator[str]:
     """The address of an S3 server on this machine that holds a bucket `studies`."""
-    reason = "the S3 server wants dvc-s3, moto[s3], flask and flask-cors (requirements.in)"
+    reason = "the S3 server wants dvc-s3, moto[s3], flask and flask-cors (make setup-dev)"
     pytest.importorskip("dvc_s3", reason=reason)
     pytest.importorskip("flask_cors", reason=reason)
     moto = pytest.importorskip("moto.server", reason=reason)

@@ -4,6 +4,7 @@ import importlib.util
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -69,11 +70,24 @@ def test_commits_are_checked_as_lint_checks() -> None:
 
 def test_updates_are_asked_for_what_is_there() -> None:
     updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())["updates"]
-    files = {"uv": "requirements.in", "github-actions": ".github/workflows", "docker": "Dockerfile"}
+    files = {"uv": "pyproject.toml", "github-actions": ".github/workflows", "docker": "Dockerfile"}
     for update in updates:
         assert update["directory"] == "/"
         assert (ROOT / files.pop(update["package-ecosystem"])).exists()
     assert not files
+
+
+def pinned(name: str) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / name).read_text(), re.M))
+
+
+def test_the_locks_agree_and_bring_what_builds_the_package() -> None:
+    run = pinned("requirements.txt")
+    for name in ("requirements-dev.txt", "requirements-jax.txt"):
+        assert {key: run.get(key, version) for key, version in pinned(name).items()} == pinned(name)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["build-system"]["requires"] == [f"setuptools=={run['setuptools']}"]
+    assert not {"pytest", "playwright", "moto", "mypy", "ruff"} & run.keys()
 
 
 def test_the_container_gets_what_the_pipeline_needs_and_no_more() -> None:

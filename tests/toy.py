@@ -15,6 +15,7 @@ ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}
 }
 
 PARAMS = """\
+code: .
 pipeline: aug
 dataset: {classes: [glioma, notumor], negative: notumor, seed: 7, images: 40}
 train: {seed: 1, seconds: 0}
@@ -24,20 +25,20 @@ evaluate: {resamples: 100, seed: 0}
 DVC = """\
 stages:
   fetch:
-    cmd: python stages/toy.py fetch
-    deps: [stages/toy.py]
+    cmd: python ${code}/stages/toy.py fetch
+    deps: ["${code}/stages/toy.py"]
     params: [dataset]
     outs: [data/raw, data/cropped, data/split]
     metrics:
       - metrics/dataset.json: {cache: false}
   train:
-    cmd: python stages/toy.py train
-    deps: [stages/toy.py, data/raw]
+    cmd: python ${code}/stages/toy.py train
+    deps: ["${code}/stages/toy.py", data/raw]
     params: [train]
     outs: [models/aug.bin]
   evaluate:
-    cmd: python stages/toy.py evaluate
-    deps: [stages/toy.py, data/split, models/aug.bin]
+    cmd: python ${code}/stages/toy.py evaluate
+    deps: ["${code}/stages/toy.py", data/split, models/aug.bin]
     params: [dataset, pipeline]
     outs: [data/predictions]
     metrics:
@@ -126,6 +127,12 @@ def call(folder: Path, *command: str, code: int = 0, **environment: str) -> str:
     return done.stdout + done.stderr
 
 
+def brain_mri(folder: Path, *arguments: str, code: int = 0, **environment: str) -> str:
+    """Run a subcommand of `brain-mri` in this folder; see `call`."""
+    command = [sys.executable, "-P", "-m", "brain_mri"]  # -P: not the brain_mri of this folder
+    return call(folder, *command, *arguments, code=code, PYTHONPATH=str(ROOT), **environment)
+
+
 def commit(folder: Path, message: str) -> None:
     call(folder, "git", "add", "-A")
     call(folder, "git", "commit", "-qm", message)
@@ -147,6 +154,7 @@ def _made() -> Path:
     (folder / "dvc.yaml").write_text(DVC)
     (folder / "requirements.txt").write_text("# nothing is locked\n")
     (folder / ".dvc").mkdir()
+    (folder / ".dvcignore").write_text("__pycache__/\n")
     (folder / ".dvc" / "config").write_text("[core]\n    analytics = false\n    check_update = false\n")
     (folder / ".dvc" / ".gitignore").write_text("/config.local\n/tmp\n/cache\n")
     call(folder, "git", "init", "-q", "-b", "main")

@@ -13,9 +13,8 @@ from brain_mri.augmentation.affine import draw_matrix, move
 from brain_mri.augmentation.appearance import change_appearance
 from brain_mri.augmentation.counterfactual import Counterfactuals
 from brain_mri.files import progress
-from brain_mri.images.cropping import cut_out, head_of, to_network
+from brain_mri.images.crop import cut, cut_out, find_head, resize_mask, to_network
 from brain_mri.images.examples import Examples
-from brain_mri.images.imaging import cut, resize_mask
 from brain_mri.params import Params
 from brain_mri.phantoms.phantom import phantom
 
@@ -95,7 +94,7 @@ def draw_phantoms(params: Params, seed: int, count: int) -> Examples:
     labels = np.arange(count) % len(classes)
     for place in progress(range(count), "phantoms"):
         drawn = phantom(classes[labels[place]], seed, place)
-        head = head_of(drawn.image, params.crop)
+        head = find_head(drawn.image, params.crop)
         images[place] = to_network(cut_out(drawn.image, head, params.crop)[None], size)[0]
         masks[place] = resize_mask(cut(drawn.mask, head.box), size) > 0
     return Examples(images, labels, masks, np.ones(count, bool))

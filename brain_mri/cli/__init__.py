@@ -1,23 +1,52 @@
-"""The command `brain-mri`: one subcommand a module, loaded when it is asked for."""
+"""The command `brain-mri`: a module for each subcommand, loaded when it is asked for.
 
+A module's docstring is its help, `add_arguments` says what it takes, and `main` does the work. Anything heavy is
+imported inside `main`, so that --help and a misspelt option are answered at once.
+"""
+
+import argparse
+import difflib
 import importlib
+import os
 import sys
 
 COMMANDS = {
     "predict": "classify images",
     "app": "classify images on a web page",
-    "report": "make a study's report",
+    "report": "make a study's report, one HTML file",
     "compare": "put pipelines, studies or revisions side by side",
-    "check": "check that a study's committed results are what its committed code gives",
+    "check": "run a study again from its commit and compare the results",
 }
 
 
 def main() -> None:
-    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
-        print("usage: brain-mri COMMAND [...]   (brain-mri COMMAND --help)\n")
-        for name, what in COMMANDS.items():
-            print(f"  {name:8} {what}")
-        sys.exit(0 if sys.argv[1:] in (["--help"], ["-h"]) else 2)
-    command = sys.argv.pop(1)
-    sys.argv[0] = f"brain-mri {command}"
-    importlib.import_module(f"brain_mri.cli.{command}").main()
+    """Run the subcommand that the command line names; a user's error is one line on stderr and exit code 2."""
+    name, arguments = "".join(sys.argv[1:2]), sys.argv[2:]
+    if name in ("", "-h", "--help"):
+        print("usage: brain-mri COMMAND ...\n\nCommands; `brain-mri COMMAND --help` says more:")
+        print("\n".join(f"  {command:8} {purpose}" for command, purpose in COMMANDS.items()))
+        sys.exit(0 if name else 2)
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+        print(f"brain-mri: {name}: no such command; {hint}", file=sys.stderr)
+        sys.exit(2)
+    sys.argv[0] = f"brain-mri {name}"  # what error messages begin with
+    module = importlib.import_module(f"brain_mri.cli.{name}")
+    about, _, details = str(module.__doc__).partition("\n\n")
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(sys.argv[0], description=about, epilog=details, formatter_class=formatter)
+    module.add_arguments(parser)
+    options = parser.parse_args(arguments)
+    from brain_mri.errors import run
+
+    try:
+        run(lambda: module.main(options))
+    except BrokenPipeError:  # the reader of the output has stopped, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def warn(line: str) -> None:
+    """Print a line on stderr, headed by the command's name."""
+    print(f"{sys.argv[0]}: {line}", file=sys.stderr)

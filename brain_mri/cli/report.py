@@ -1,8 +1,8 @@
 """Make a study's report: one HTML file that opens without a network, with everything that the run found.
 
-    python report.py                        the default study: writes report.html beside its params.yaml
-    python report.py studies/compact
-    python report.py studies/compact --out /tmp/compact.html
+    brain-mri report                        the study in this folder: writes report.html beside its params.yaml
+    brain-mri report studies/compact
+    brain-mri report studies/compact --out /tmp/compact.html
 
 It reads what the run wrote (params.yaml, dvc.lock, metrics, plots, data/errors, data/predictions) and computes no
 result of its own. A part that the study does not have is left out, with a line that says which command makes it.
@@ -12,20 +12,15 @@ import argparse
 from pathlib import Path
 
 
-def main() -> None:
-    about, *details = (__doc__ or "").split("\n\n")
-    parser = argparse.ArgumentParser(
-        description=about, epilog="\n\n".join(details), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "study", nargs="?", type=Path, default=Path(), metavar="STUDY_FOLDER", help="default: this folder"
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: report.html in the study's folder")
-    arguments = parser.parse_args()
-    # Imported here so that --help answers at once.
-    from brain_mri.errors import run
 
-    run(lambda: make(arguments.study, arguments.out))
+
+def main(options: argparse.Namespace) -> None:
+    make(options.study, options.out)
 
 
 def make(folder: Path, out: Path | None) -> None:
@@ -44,7 +39,3 @@ def make(folder: Path, out: Path | None) -> None:
     target = out or folder / "report.html"
     write_bytes(target, page)
     print(f"{target}: {len(page) / 1e6:.1f} MB, open it in a browser")
-
-
-if __name__ == "__main__":
-    main()

@@ -26,24 +26,45 @@ def error_rows(
     names (N,) of the images, probabilities pipeline -> (N, C), parts (N,): "leaked" where a copy of the image is in
     training or validation, else "clean". `pipelines_agree`: every pipeline predicts the same class.
     """
-    agree = _agree(probabilities)
     rows = []
     for pipeline, p in probabilities.items():
-        predicted, confidence = p.argmax(1), p.max(1)
-        right = predicted == labels
+        described = _rows(names, labels, p, probabilities, classes, parts)
+        right, confidence = p.argmax(1) == labels, p.max(1)
         for kind, members, key in zip(KINDS, (~right, right), (-confidence, confidence), strict=True):
             chosen = np.flatnonzero(members)
             for rank, i in enumerate(chosen[np.argsort(key[chosen], kind="stable")][:count], 1):
-                row = {"pipeline": pipeline, "kind": kind, "rank": rank, "image": names[i]}
-                row |= {"label": classes[labels[i]], "predicted": classes[predicted[i]]}
-                row |= {"confidence": float(confidence[i]), "probability_of_label": float(p[i, labels[i]])}
-                rows.append(row | {"part": parts[i], "pipelines_agree": bool(agree[i])})
+                rows.append({"pipeline": pipeline, "kind": kind, "rank": rank, **described[i]})
     return rows
 
 
+def _rows(
+    names: Sequence[str],
+    labels: Ints,
+    p: Floats,
+    probabilities: Mapping[str, Floats],
+    classes: Sequence[str],
+    parts: Sequence[str],
+) -> list[dict[str, Any]]:
+    """A row of SUSPECT_COLUMNS an image, about p (N, C); the pipelines' own probabilities tell whether they agree."""
+    predictions = np.stack([one.argmax(1) for one in probabilities.values()])
+    agree = (predictions == predictions[0]).all(0)
+    return [
+        {
+            "image": names[i],
+            "label": classes[label],
+            "predicted": classes[p[i].argmax()],
+            "confidence": float(p[i].max()),
+            "probability_of_label": float(p[i, label]),
+            "part": parts[i],
+            "pipelines_agree": bool(agree[i]),
+        }
+        for i, label in enumerate(labels)
+    ]
+
+
 def count_errors(labels: Ints, predictions: Ints, others: Ints, classes: Sequence[str]) -> dict[str, Any]:
-    """Count the errors of one pipeline: `n`; those where the other one is wrong too (`wrong_in_both`) and says the same
-    (`same_wrong_class`); and `pairs`, label -> predicted -> count. labels, predictions, others: (N,)."""
+    """Count the errors of one pipeline: `n`; those where the other one is wrong too (`wrong_in_both`), and predicts the
+    same class (`same_wrong_class`); and `pairs`, label -> predicted -> count. labels, predictions, others: (N,)."""
     pairs: dict[str, dict[str, int]] = {}
     for row in class_pairs(labels, predictions, classes):
         pairs.setdefault(row["label"], {})[row["predicted"]] = row["n"]
@@ -87,7 +108,7 @@ def label_suspects(
     classes: Sequence[str],
     parts: Sequence[str],
 ) -> list[dict[str, Any]]:
-    """Images whose label may be wrong, worst first, as rows of SUSPECT_COLUMNS: what the pipelines say on average.
+    """Images whose label may be wrong, worst first, as rows of SUSPECT_COLUMNS of the pipelines' mean probabilities.
 
     Confident learning (Northcutt, Jiang and Chuang, JAIR 70, 2021), as cleanlab does it: pruned by noise rate, ranked
     by self-confidence. The probabilities, pipeline -> (N, C), must come from models that did not train on these images.
@@ -95,30 +116,14 @@ def label_suspects(
     # Imported here because it brings pandas in, which takes a second that the other functions need not wait.
     from cleanlab.filter import find_label_issues
 
-    present = np.unique(labels)
+    present, numbers = np.unique(labels, return_inverse=True)
     if len(present) < 2:
         return []
     # The library wants an image of every class: probability goes to the classes that have one.
-    shares = np.mean([p[:, present].astype(float) for p in probabilities.values()], axis=0)
-    shares = shares / np.maximum(shares.sum(1, keepdims=True), np.finfo(float).tiny)
-    worst = find_label_issues(
-        np.searchsorted(present, labels), shares, return_indices_ranked_by="self_confidence", n_jobs=1
+    mean = np.mean([p.astype(float) for p in probabilities.values()], axis=0) * np.isin(
+        np.arange(len(classes)), present
     )
-    places, agree = np.searchsorted(present, labels), _agree(probabilities)
-    return [
-        {
-            "image": names[i],
-            "label": classes[labels[i]],
-            "predicted": classes[present[shares[i].argmax()]],
-            "confidence": float(shares[i].max()),
-            "probability_of_label": float(shares[i, places[i]]),
-            "part": parts[i],
-            "pipelines_agree": bool(agree[i]),
-        }
-        for i in worst
-    ]
-
-
-def _agree(probabilities: Mapping[str, Floats]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    predictions = np.stack([p.argmax(1) for p in probabilities.values()])
-    return (predictions == predictions[0]).all(0)
+    mean /= np.maximum(mean.sum(1, keepdims=True), np.finfo(float).tiny)
+    worst = find_label_issues(numbers, mean[:, present], return_indices_ranked_by="self_confidence", n_jobs=1)
+    rows = _rows(names, labels, mean, probabilities, classes, parts)
+    return [rows[i] for i in worst]

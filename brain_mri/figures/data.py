@@ -1,12 +1,12 @@
 """Figures of the data: the crop's steps, the resolutions, the copies."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from brain_mri.figures.drawing import picture, save
+from brain_mri.results import Audit
 
 
 def crop_steps(steps: Mapping[str, tuple], dpi: int) -> None:
@@ -46,13 +46,12 @@ def resolutions(before: Sequence[tuple], cut: Sequence[tuple], size: int, dpi: i
     save(figure, "plots/resolutions.png", dpi)
 
 
-def copies(audit: Mapping[str, Any], dpi: int) -> None:
+def copies(audit: Audit, dpi: int) -> None:
     """Draw a bar per level and class: redundant files, and test images with a copy in Training where there are any."""
-    panels = [("redundant files", audit["redundant_files"])]
-    leaks = audit.get("test_images_with_a_copy_in_training")
-    if leaks:
-        levels = leaks["all"]["level"]
-        by_level = {level: {label: row["level"][level] for label, row in leaks.items()} for level in levels}
+    panels = [("redundant files", audit.redundant_files)]
+    if leaks := audit.test_images_with_a_copy_in_training:
+        levels = leaks["all"].level
+        by_level = {level: {label: row.level[level] for label, row in leaks.items()} for level in levels}
         panels.append(("test images with a copy in Training, by strictest level", by_level))
     figure = Figure(figsize=(4.8 * len(panels), 3.4), layout="constrained")
     for axes, (title, table) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from brain_mri.figures.drawing import outline, picture, save
+from brain_mri.results import Randomised, Sanity
 
 MIDDLE: dict[str, Any] = {"ha": "right", "va": "center", "multialignment": "center"}  # of a row's side
 
@@ -112,18 +113,15 @@ def methods_grid(
     save(figure, path, style.dpi)
 
 
-def curves(
-    panels: Mapping[str, Mapping[str, np.ndarray]],
-    fractions: Mapping[str, Sequence[float]],
-    title: str,
-    path: Path,
-    dpi: int,
-) -> None:
-    """Draw faithfulness: a panel a curve, {curve: {method: (fractions,)}}, over the fraction of pixels changed."""
+def curves(curves: Mapping[str, np.ndarray], title: str, path: Path, dpi: int) -> None:
+    """Draw faithfulness: a panel a curve, a line a method, over the fraction of pixels changed.
+
+    `curves`: `methods` (M,), and by name each curve (M, F) and, as `..._fractions`, its fractions (F,)."""
     figure = Figure(figsize=(9, 7), layout="constrained")
-    for axes, (name, lines) in zip(figure.subplots(2, 2, sharey=True).flat, panels.items(), strict=True):
-        for method, values in lines.items():
-            axes.plot(fractions[name], values, label=words(method), **_line(method))
+    names = [name for name in curves if f"{name}_fractions" in curves]
+    for axes, name in zip(figure.subplots(2, 2, sharey=True).flat, names, strict=True):
+        for method, values in zip(curves["methods"].tolist(), curves[name], strict=True):
+            axes.plot(curves[f"{name}_fractions"], values, label=words(method), **_line(method))
         better = "high" if name in ("insertion", "road_least_relevant_first") else "low"
         axes.set_title(f"{words(name)} (a faithful map: {better})", fontsize=9)
         axes.set(xlabel="fraction of pixels changed", ylabel="probability of the class explained")
@@ -134,23 +132,19 @@ def curves(
     save(figure, path, dpi)
 
 
-def cascade(
-    left: Mapping[str, Mapping[str, np.ndarray]],
-    layers: Sequence[str],
-    limit: float,
-    title: str,
-    path: Path,
-    dpi: int,
-) -> None:
-    """Draw what is left of the maps as weights are randomised: a panel a mode, {mode: {method: (steps,)}}."""
+def cascade(sanity: Sanity, title: str, path: Path, dpi: int) -> None:
+    """Draw what is left of the maps as weights are randomised, a panel a mode; `sanity`: what gradcam measured."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")
-    panels = figure.subplots(1, len(left), sharey=True)
-    for axes, (mode, lines) in zip(panels, left.items(), strict=True):
+    modes, layers = ("cascading", "independent"), sanity.layers
+    panels = figure.subplots(1, len(modes), sharey=True)
+    for axes, mode in zip(panels, modes, strict=True):
+        methods: dict[str, Randomised] = getattr(sanity, mode)
         where = "down to" if mode == "cascading" else "part of"
         steps = ["as learned", layers[0], *(f"{where} {layer}" for layer in layers[1:])]
-        for method, values in lines.items():
-            axes.plot(range(len(steps)), [1, *values], label=words(method), marker=".", **_line(method))
-        axes.axhline(limit, color="grey", linestyle=":")
+        for method, row in methods.items():
+            left = [1, *(np.nan if share is None else share for share in row.left)]
+            axes.plot(range(len(steps)), left, label=words(method), marker=".", **_line(method))
+        axes.axhline(sanity.limit, color="grey", linestyle=":")
         axes.axhline(0, color="grey", linewidth=0.8)
         axes.set(title=mode, ylabel="left of the map (0: chance)", xticks=range(len(steps)))
         axes.set_xticklabels(steps, rotation=30, ha="right", fontsize=8)
@@ -161,12 +155,12 @@ def cascade(
     save(figure, path, dpi)
 
 
-def cascade_maps(steps: Mapping[str, Mapping[str, np.ndarray]], title: str, path: Path, style: Any) -> None:
-    """Draw one image's maps, {step: {method: 0 to 1 (H, W)}}: a row a method, a column a step of the cascade."""
-    methods = list(next(iter(steps.values())))
+def cascade_maps(cascade: Mapping[str, np.ndarray], title: str, path: Path, style: Any) -> None:
+    """Draw one image's maps, 0 to 1 (steps, methods, H, W): a row a method, a column a step of the cascade."""
+    methods, steps = cascade["methods"].tolist(), cascade["steps"].tolist()
     figure, grid = _tight_grid(len(methods), len(steps), 0.45)
-    for column, (step, maps) in enumerate(steps.items()):
-        for axes, (method, values) in zip(grid[:, column], maps.items(), strict=True):
+    for column, (step, maps) in enumerate(zip(steps, cascade["maps"], strict=True)):
+        for axes, method, values in zip(grid[:, column], methods, maps, strict=True):
             _alone(axes, method, values, style)
         grid[0, column].set_title(step if not column else f"random to {step}", fontsize=8)
     for axes, method in zip(grid[:, 0], methods, strict=True):

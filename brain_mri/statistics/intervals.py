@@ -17,14 +17,15 @@ Where an area of 1 is a likely outcome, no interval with two honest tails covers
 truth, and the others miss it on one side only, so that 97.5 % is what can be had.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 from scipy.special import expit, logit
 
-from brain_mri.statistics.metrics import Floats, Ints, Path, nest, plain, ratio, weighted_metrics
+from brain_mri.statistics.metrics import Bools, Floats, Ints, Path, nest, plain, ratio, weighted_metrics
 
 Z = float(stats.norm.ppf(0.975))
 LOSSES = ("log_loss", "brier")
@@ -33,6 +34,8 @@ RESAMPLES = 2000
 LEAST_FREEDOM = 4
 BLOCKS = 500  # at most so many parts for the jackknife
 WEIGHTS = 400_000  # held in memory at once, so that it does not grow with the images
+
+Key = TypeVar("Key")
 
 
 def intervals(
@@ -71,22 +74,34 @@ def intervals(
     return nest(table)
 
 
-def mean_interval(values: Floats, groups: Ints, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Any]:
+def mean_interval(values: npt.ArrayLike, groups: Ints, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Any]:
     """Mean of per-image values in 0..1 (hits, rates, overlaps) with its interval: `n`, `value`, `interval`.
 
     values: (N,); NaN marks an image without a value, which is left out. Raises ValueError outside 0..1.
     """
     values = np.asarray(values, float)
     kept = ~np.isnan(values)
-    values, groups = values[kept], np.asarray(groups)[kept]
-    if not len(values):
-        return {"n": 0, "value": None, "interval": None}
-    if values.min() < 0 or values.max() > 1:
-        raise ValueError(f"values: {values.min()} to {values.max()}, expected 0 to 1")
-    error = standard_errors(lambda weights: ratio(weights @ values, weights.sum(1))[:, None], groups, resamples, seed)
-    number = effective_number(np.ones(len(values), bool), groups)
-    interval = score_interval(values.mean(), error[0], number)
-    return {"n": len(values), "value": plain(values.mean()), "interval": interval}
+    return {"n": int(kept.sum())} | mean_intervals({"": values[kept]}, np.asarray(groups)[kept], resamples, seed)[""]
+
+
+def mean_intervals(
+    values: Mapping[Key, npt.ArrayLike], groups: Ints, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[Key, dict[str, Any]]:
+    """Mean and interval, `value` and `interval`, of several values in 0..1 of the same images, each (N,) without NaN.
+
+    Both are None where there is no image. Raises ValueError outside 0..1.
+    """
+    if not len(groups):
+        return {name: {"value": None, "interval": None} for name in values}
+    table = np.stack([np.asarray(column, float) for column in values.values()], 1)
+    if table.min() < 0 or table.max() > 1:
+        raise ValueError(f"values: {table.min()} to {table.max()}, expected 0 to 1")
+    errors = standard_errors(lambda weights: weights @ table / weights.sum(1, keepdims=True), groups, resamples, seed)
+    number = effective_number(np.ones(len(table), bool), groups)
+    return {
+        name: {"value": float(value), "interval": score_interval(value, error, number)}
+        for name, value, error in zip(values, table.mean(0), errors, strict=True)
+    }
 
 
 def standard_errors(
@@ -98,12 +113,8 @@ def standard_errors(
     of G groups removes its bias for means.
     """
     rows = np.concatenate([statistic(weights) for weights in resampled_weights(groups, resamples, seed)])
-    defined = ~np.isnan(rows)
-    counts = np.maximum(defined.sum(0), 1)
-    centred = np.where(defined, rows, 0)
-    centred = np.where(defined, centred - centred.sum(0) / counts, 0)
     number = len(np.unique(groups))
-    return np.sqrt((centred**2).sum(0) / counts * number / max(number - 1, 1))
+    return np.ma.masked_invalid(rows).std(0).filled(0) * np.sqrt(number / max(number - 1, 1))
 
 
 def degrees_of_freedom(statistic: Callable[[Floats], Floats], groups: Ints) -> Floats:
@@ -117,9 +128,8 @@ def degrees_of_freedom(statistic: Callable[[Floats], Floats], groups: Ints) -> F
     chunk = max(WEIGHTS // len(block), 1)
     parts = (np.arange(start, min(start + chunk, number)) for start in range(0, number, chunk))
     left_out = np.concatenate([statistic((block != part[:, None]).astype(float)) for part in parts])
-    defined = ~np.isnan(left_out)
-    means = np.where(defined, left_out, 0).sum(0) / np.maximum(defined.sum(0), 1)
-    influence = np.where(defined, left_out - means, 0)
+    defined = np.ma.masked_invalid(left_out)
+    influence = (defined - defined.mean(0)).filled(0)
     kurtosis = ratio((influence**4).mean(0), (influence**2).mean(0) ** 2)
     return np.maximum(2 * number / np.maximum(np.nan_to_num(kurtosis, nan=number) - 1, 1e-9), 1)
 
@@ -152,9 +162,7 @@ def log_interval(value: float, error: float, z: float) -> list[float | None] | N
     return [plain(value * np.exp(-z * error / value)), plain(value * np.exp(z * error / value))]
 
 
-def metric_support(
-    labels: Ints, predictions: Ints, classes: Sequence[str], negative: str | None
-) -> dict[Path, np.ndarray[Any, np.dtype[np.bool_]]]:
+def metric_support(labels: Ints, predictions: Ints, classes: Sequence[str], negative: str | None) -> dict[Path, Bools]:
     """The images that each metric rests on, bool (N,): all, those of a class, or those predicted as it.
 
     predictions: (P, N), of one or of several classifiers that are compared."""
@@ -172,8 +180,8 @@ def metric_support(
     return table
 
 
-def effective_number(support: np.ndarray[Any, np.dtype[np.bool_]], groups: Ints) -> float:
-    """Kish's effective number of images where those of one group all say the same; 0 for no image."""
+def effective_number(support: Bools, groups: Ints) -> float:
+    """Kish's effective number of images where those of one group are copies of one; 0 for no image."""
     _, sizes = np.unique(np.asarray(groups)[support], return_counts=True)
     return float(sizes.sum() ** 2 / max((sizes**2).sum(), 1))
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from brain_mri.errors import UserError
 
 Floats = npt.NDArray[np.floating[Any]]
+Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.integer[Any]]
 Path = tuple[str, ...]  # where a metric stands in the nested dictionary: ("classes", "glioma", "recall")
 
@@ -92,25 +93,6 @@ def confusion_matrix(labels: Ints, predictions: Ints, n: int) -> npt.NDArray[np.
     return np.bincount(cells, minlength=n * n).reshape(n, n)
 
 
-def tumour_sensitivity(
-    probabilities: Floats, classes: Sequence[str], negative: str, labels: Ints | None = None
-) -> dict[str, Any]:
-    """For images that all show a tumour: the share called some tumour, and the share called by its true class.
-
-    labels: (N,) the true class, -1 where it is not known (a source that says only "tumour"); None: known for none.
-    Returns `n`, `called_tumour`, `n_class_known`, `called_true_class`; a share of no images is None.
-    """
-    predictions = np.asarray(probabilities).argmax(1)
-    known = np.zeros(len(predictions), bool) if labels is None else np.asarray(labels) >= 0
-    right = np.zeros(0) if labels is None else (predictions == labels)[known]
-    return {
-        "n": len(predictions),
-        "called_tumour": plain(ratio((predictions != list(classes).index(negative)).sum(), len(predictions))),
-        "n_class_known": int(known.sum()),
-        "called_true_class": plain(ratio(right.sum(), known.sum())),
-    }
-
-
 def nest(table: Mapping[Path, Any]) -> dict[str, Any]:
     """Turn path -> value into nested dictionaries."""
     nested: dict[str, Any] = {}
@@ -155,7 +137,7 @@ def _weighted_confusion(labels: Ints, predictions: Ints, weights: Floats, n: int
     return (weights @ cells).reshape(-1, n, n)
 
 
-def _rank_metrics(positive: npt.NDArray[np.bool_], scores: Floats, columns: Floats) -> tuple[Floats, Floats]:
+def _rank_metrics(positive: Bools, scores: Floats, columns: Floats) -> tuple[Floats, Floats]:
     """Area under the ROC curve (ties count half) and average precision, each (B,), for weights as columns (N, B)."""
     order = np.argsort(-scores, kind="stable")
     ranked, hit = scores[order], np.flatnonzero(positive[order])
