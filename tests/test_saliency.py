@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from settings import network
 
 from brain_mri.errors import UserError
 from brain_mri.explanation.localisation import pointing_game
@@ -18,7 +19,6 @@ from brain_mri.explanation.saliency import (
     upsample,
 )
 from brain_mri.network.lesion import lesion_head
-from brain_mri.network.model import build
 
 
 def explain(
@@ -264,7 +264,7 @@ def test_the_explanations_point_at_the_lesion_or_at_a_planted_shortcut(
 
 
 def test_a_lesion_head_offers_its_map() -> None:
-    model = build("compact_lesion", 32, 4, 0.1, 0.9, "none", None, 1, standardise=True, negative=2)
+    model = network("compact_lesion", standardise=True)
     explainer = Explainer(model)
     assert explainer.methods == ("lesion_map", *METHODS) and explainer.offered == "lesion_map"
     pictures = np.random.default_rng(0).integers(0, 255, (3, 32, 32, 1), dtype=np.uint8)
