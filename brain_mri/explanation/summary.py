@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import keras
 import numpy as np
 
 from brain_mri.explanation import faithfulness, localisation, sanity
 from brain_mri.explanation.saliency import LESION_MAP, Explainer, importance
 from brain_mri.files import progress
+from brain_mri.network import keras  # loaded without TensorFlow's messages
 from brain_mri.params import Params
 from brain_mri.statistics.intervals import mean_interval
 
