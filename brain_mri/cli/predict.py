@@ -90,7 +90,7 @@ def batches(
     import numpy as np
 
     from brain_mri.images.badimage import BadImage
-    from brain_mri.images.medical import is_nifti
+    from brain_mri.images.nifti import is_nifti
     from brain_mri.prediction.inputs import read_crop
 
     batch: list[tuple[Input, np.ndarray]] = []
@@ -148,7 +148,7 @@ def write_explanations(
 
 def free_name(name: str, taken: set[str]) -> str:
     """Return a file name for the picture of an image that is not among `taken`, and add it: scan.png, scan-2.png."""
-    from brain_mri.sources.records import safe_name
+    from brain_mri.sources.raw import safe_name
 
     stem, number = safe_name(Path(name).stem), 1
     while (free := f"{stem}.png" if number == 1 else f"{stem}-{number}.png").casefold() in taken:

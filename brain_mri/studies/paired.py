@@ -16,7 +16,7 @@ def pair(a: Side, b: Side) -> tuple[dict[str, str], dict[str, Any]]:
     minus a, as `brain_mri.statistics.comparison.differences` gives them."""
     sentences: dict[str, str] = {}
     rows: dict[str, Any] = {}
-    settings, names = a.params["evaluate"], (a.name, b.name)
+    draws, names = (a.params["evaluate"]["resamples"], a.params["evaluate"]["seed"]), (a.name, b.name)
     parts = [("test", part, title) for part, title in parts_of([a, b]).items()]
     parts += [("external", source, f"external {source}") for source in external_sources([a, b])]
     for name, part, title in parts:
@@ -26,14 +26,12 @@ def pair(a: Side, b: Side) -> tuple[dict[str, str], dict[str, Any]]:
         elif name == "test":
             labels = np.array([a.classes.index(label) for label in one.labels])
             given = (one.probabilities, two.probabilities, one.groups, a.classes, a.negative, names)
-            sentences[title], _, rows[title] = compare(labels, *given, settings["resamples"], settings["seed"])
+            sentences[title], _, rows[title] = compare(labels, *given, "accuracy", *draws)
         elif a.negative and (ill := one.labels != a.negative).any():  # called any tumour? as in evaluation/summary.py
             no = a.classes.index(a.negative)
             calls = (tumour_calls(images.probabilities[ill], no) for images in (one, two))
             given = (*calls, one.groups[ill], TUMOUR_CALLS, None, names)
-            sentences[title], _, found = compare(
-                np.ones(ill.sum(), int), *given, settings["resamples"], settings["seed"], "sensitivity"
-            )
+            sentences[title], _, found = compare(np.ones(ill.sum(), int), *given, "sensitivity", *draws)
             rows[title] = {"tumour": {"sensitivity": found["accuracy"]}}
     return sentences, rows
 

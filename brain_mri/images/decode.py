@@ -1,0 +1,98 @@
+"""One image file to one grey image, or the reason why not: nothing else in the project opens images from outside.
+
+What is handled, and how:
+
+| file | becomes |
+|---|---|
+| 8-bit PNG, JPEG, BMP, TIFF, GIF, WebP | `cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2GRAY)`, pixel for pixel |
+| grey, palette, CMYK, grey stored as RGB | the same; where R = G = B the grey value is exactly that value |
+| RGBA, grey with alpha | the same: alpha is left out and the colour beneath is kept, as `cv2.imread` does |
+| EXIF or TIFF orientation | turned upright, as `cv2.imread` does |
+| 16 bit, floating point | luma, then stretched linearly: lowest value 0, highest 255 |
+| DICOM, one frame, MONOCHROME1 or 2 | windowed by its first window, else stretched; MONOCHROME1 inverted |
+| NIfTI, two or three axes | one slice, stretched, in the radiological view |
+
+An animated image, a TIFF of several pages and a DICOM file of several frames are refused: choosing one is a guess.
+The name of a file says nothing about its format, but for DICOM and NIfTI files that do not show what they are.
+"""
+
+import stat
+from pathlib import Path
+
+import numpy as np
+
+from brain_mri.images.badimage import BadImage, Limits, Reason
+from brain_mri.images.dicom import decode_dicom, is_dicom
+from brain_mri.images.nifti import decode_nifti, is_nifti
+from brain_mri.images.picture import decode_picture, picture_shape
+
+
+def read_grey(path: Path, limits: Limits, slice: int | None = None, root: Path | None = None) -> np.ndarray:
+    """Read one image file as grey: uint8 (height, width).
+
+    `slice` counts the slices of a NIfTI volume from 0 (default: the middle one); other formats have none. With `root`,
+    a symbolic link that leads out of that folder is refused. Raises BadImage.
+    """
+    return decode_grey(read_file(path, limits, root), limits, path.name, slice)
+
+
+def read_file(path: Path, limits: Limits, root: Path | None = None) -> bytes:
+    """The bytes of a file that passes `check_file`. Raises BadImage."""
+    check_file(path, limits, root)
+    return path.read_bytes()
+
+
+def check_file(path: Path, limits: Limits, root: Path | None = None) -> None:
+    """Raise BadImage for what must not be opened: pipes and devices, links out of `root`, files above the limit."""
+    try:
+        str(path).encode()
+        if root is not None and not path.resolve(strict=True).is_relative_to(root.resolve()):
+            raise BadImage(Reason.LINK_OUT)
+        status = path.stat()
+    except UnicodeEncodeError:
+        raise BadImage(Reason.NAME) from None
+    except (OSError, RuntimeError):
+        raise BadImage(Reason.NOT_AN_IMAGE, "no such file, or a link that leads nowhere") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise BadImage(Reason.NOT_AN_IMAGE, "not an ordinary file")
+    if status.st_size > limits.max_bytes:
+        raise BadImage(Reason.TOO_LARGE, f"{status.st_size:,} bytes, the limit is {limits.max_bytes:,}")
+
+
+def decode_grey(data: bytes, limits: Limits, name: str = "", slice: int | None = None) -> np.ndarray:
+    """As `read_grey`, from the bytes of a file. Raises BadImage."""
+    grey = _decode(data, limits, name, slice)
+    if min(grey.shape) < limits.min_side:
+        raise BadImage(Reason.TOO_SMALL, f"{grey.shape[1]}x{grey.shape[0]} px, the least is {limits.min_side}")
+    if grey.min() == grey.max():
+        raise BadImage(Reason.ONE_VALUE)
+    return grey
+
+
+def decode_mask(data: bytes, limits: Limits, name: str = "") -> np.ndarray:
+    """A mask stored as any image (0 and 1, 0 and 255, lossy): uint8 (height, width) of 0 and 255. Raises BadImage.
+
+    Inside is what is brighter than half of the brightest value; an empty mask is all 0.
+    """
+    grey = _decode(data, limits, name, None)
+    return np.where(grey > grey.max() / 2, np.uint8(255), np.uint8(0))
+
+
+def image_shape(data: bytes, limits: Limits, name: str = "") -> tuple[int, int]:
+    """(height, width) that `decode_grey` would give; from the header alone where the format allows. Raises BadImage."""
+    if data and not is_nifti(data, name) and not is_dicom(data, name):
+        return picture_shape(data, limits)
+    height, width = _decode(data, limits, name, None).shape
+    return height, width
+
+
+def _decode(data: bytes, limits: Limits, name: str, slice: int | None) -> np.ndarray:
+    if not data:
+        raise BadImage(Reason.EMPTY)
+    if len(data) > limits.max_bytes:
+        raise BadImage(Reason.TOO_LARGE, f"{len(data):,} bytes, the limit is {limits.max_bytes:,}")
+    if is_nifti(data, name):
+        return decode_nifti(data, limits, slice)
+    if slice is not None:
+        raise BadImage(Reason.UNSUPPORTED, "a slice was asked for, and only NIfTI volumes have slices")
+    return decode_dicom(data, limits) if is_dicom(data, name) else decode_picture(data, limits)

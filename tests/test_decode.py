@@ -1,0 +1,341 @@
+import os
+import struct
+import time
+import zlib
+from io import BytesIO
+from pathlib import Path
+
+import cv2
+import nibabel
+import numpy as np
+import published
+import pydicom
+import pytest
+from PIL import Image
+from pydicom.data import get_testdata_file
+
+from brain_mri.images.badimage import BadImage, Limits, Reason, stretch
+from brain_mri.images.decode import decode_grey, decode_mask, image_shape, read_grey
+
+LIMITS = Limits()
+
+
+def smooth(seed: int = 0, height: int = 90, width: int = 120, channels: int = 1) -> np.ndarray:
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
+    return cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 4), None, 0, 255, cv2.NORM_MINMAX).reshape(height, width, -1)
+
+
+GREY = smooth()[..., 0]
+COLOUR = smooth(1, channels=3)
+
+
+def encoded(image: np.ndarray | Image.Image, kind: str, **options) -> bytes:
+    stream = BytesIO()
+    picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    picture.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def report_way(path: Path) -> np.ndarray:
+    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2GRAY)
+
+
+def reason(data: bytes, name: str = "", limits: Limits = LIMITS) -> Reason:
+    with pytest.raises(BadImage) as refused:
+        decode_grey(data, limits, name)
+    return refused.value.reason
+
+
+ORDINARY = {
+    "grey.png": encoded(GREY, "PNG"),
+    "colour.png": encoded(COLOUR, "PNG"),
+    "interlaced.png": encoded(COLOUR, "PNG", interlace=1),
+    "grey.jpg": encoded(GREY, "JPEG"),
+    "colour.jpg": encoded(COLOUR, "JPEG", quality=80),
+    "progressive.jpg": encoded(COLOUR, "JPEG", progressive=True),
+    "exif.jpg": encoded(COLOUR, "JPEG", exif=(lambda e: e.__setitem__(274, 6) or e)(Image.Exif())),
+    "rgba.png": encoded(np.dstack([COLOUR, GREY]), "PNG"),
+    "grey_alpha.png": encoded(Image.fromarray(COLOUR).convert("LA"), "PNG"),
+    "palette.png": encoded(Image.fromarray(COLOUR).quantize(64), "PNG"),
+    "one_bit.png": encoded(Image.fromarray(GREY).convert("1"), "PNG"),
+    "cmyk.jpg": encoded(Image.fromarray(COLOUR).convert("CMYK"), "JPEG"),
+    "cmyk.tif": encoded(Image.fromarray(COLOUR).convert("CMYK"), "TIFF"),
+    "colour.tif": encoded(COLOUR, "TIFF", compression="tiff_lzw"),
+    "colour.bmp": encoded(COLOUR, "BMP"),
+    "grey.gif": encoded(GREY, "GIF"),
+    "colour.webp": encoded(COLOUR, "WEBP", lossless=True),
+}
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_ordinary_pictures_read_as_in_the_report(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(ORDINARY[name])
+    grey = read_grey(path, LIMITS, root=tmp_path)
+    assert grey.dtype == np.uint8
+    assert np.array_equal(grey, report_way(path))
+    assert image_shape(ORDINARY[name], LIMITS) == grey.shape
+
+
+def test_grey_stored_as_rgb_gives_exactly_that_grey():
+    every = np.arange(256, dtype=np.uint8).repeat(16).reshape(64, 64)
+    assert np.array_equal(decode_grey(encoded(np.dstack([every] * 3), "PNG"), LIMITS), every)
+    assert np.array_equal(decode_grey(encoded(every, "PNG"), LIMITS), every)
+
+
+def test_alpha_is_left_out():
+    opaque, clear = (np.dstack([COLOUR, np.full_like(GREY, alpha)]) for alpha in (255, 0))
+    assert np.array_equal(decode_grey(encoded(opaque, "PNG"), LIMITS), decode_grey(encoded(clear, "PNG"), LIMITS))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_undone(orientation, kind):
+    exif = Image.Exif()
+    exif[274] = orientation
+    upright = decode_grey(encoded(GREY, "PNG"), LIMITS)
+    turn = {
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.T,
+        6: lambda a: np.rot90(a, 1),
+        7: lambda a: a[::-1, ::-1].T,
+        8: lambda a: np.rot90(a, 3),
+    }
+    stored = turn.get(orientation, lambda a: a)(upright)
+    options = {"exif": exif, "quality": 100} if kind == "JPEG" else {"tiffinfo": {274: orientation}}
+    data = encoded(np.ascontiguousarray(stored), kind, **options)
+    grey = decode_grey(data, LIMITS)
+    assert grey.shape == upright.shape == image_shape(data, LIMITS)
+    assert np.abs(grey.astype(int) - upright).mean() < 2
+
+
+def test_sixteen_bit_and_float_are_stretched():
+    values = GREY.astype(np.uint16) * 13 + 300
+    wanted = np.rint((GREY - int(GREY.min())) * (255 / np.ptp(GREY))).astype(np.uint8)
+    assert np.array_equal(decode_grey(encoded(values, "PNG"), LIMITS), wanted)
+    assert np.array_equal(decode_grey(encoded(values, "TIFF"), LIMITS), wanted)
+    assert np.array_equal(decode_grey(encoded(values.astype(np.float32), "TIFF"), LIMITS), wanted)
+
+
+def png(width: int, height: int, content: bytes, end: bool = True) -> bytes:
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)), (b"IDAT", content)]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in [*chunks, (b"IEND", b"")][: 3 if end else 2]
+    )
+
+
+def with_jpeg_height(data: bytes, height: int) -> bytes:
+    at = data.index(b"\xff\xc0") + 5
+    return data[:at] + struct.pack(">H", height) + data[at + 2 :]
+
+
+ROWS = zlib.compress(b"".join(b"\0" + bytes(row) for row in GREY))
+SECOND = Image.fromarray(GREY[::-1].copy())
+REFUSED = {
+    "empty": (b"", Reason.EMPTY),
+    "text": (b"patient, date, finding\n" * 40, Reason.NOT_AN_IMAGE),
+    "half png": (ORDINARY["grey.png"][:2000], Reason.TRUNCATED),
+    "half jpeg": (ORDINARY["colour.jpg"][:-300], Reason.TRUNCATED),
+    "jpeg header alone": (ORDINARY["colour.jpg"][:100], Reason.TRUNCATED),
+    "half bmp": (ORDINARY["colour.bmp"][:5000], Reason.TRUNCATED),
+    "png without end": (png(120, 90, ROWS, end=False), Reason.TRUNCATED),
+    "png with half its data": (png(120, 90, ROWS[: len(ROWS) // 2]), Reason.TRUNCATED),
+    "png header too tall": (png(120, 200, ROWS), Reason.WRONG_SIZE),
+    "png header too low": (png(120, 40, ROWS), Reason.WRONG_SIZE),
+    "jpeg header too tall": (with_jpeg_height(ORDINARY["colour.jpg"], 200), Reason.WRONG_SIZE),
+    "progressive too tall": (
+        encoded(GREY, "JPEG", progressive=True).replace(struct.pack(">HH", 90, 120), struct.pack(">HH", 200, 120)),
+        Reason.WRONG_SIZE,
+    ),
+    "huge png": (png(60_000, 60_000, ROWS), Reason.TOO_LARGE),
+    "huge jpeg": (with_jpeg_height(ORDINARY["colour.jpg"], 65_000), Reason.TOO_LARGE),
+    "one value": (encoded(np.full((64, 64), 9, np.uint8), "PNG"), Reason.ONE_VALUE),
+    "small": (encoded(GREY[:31], "PNG"), Reason.TOO_SMALL),
+    "animated gif": (
+        encoded(Image.fromarray(GREY), "GIF", save_all=True, append_images=[SECOND]),
+        Reason.SEVERAL_FRAMES,
+    ),
+    "animated png": (
+        encoded(Image.fromarray(GREY), "PNG", save_all=True, append_images=[SECOND]),
+        Reason.SEVERAL_FRAMES,
+    ),
+    "two pages": (encoded(Image.fromarray(GREY), "TIFF", save_all=True, append_images=[SECOND]), Reason.SEVERAL_FRAMES),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_bad_files_are_refused_with_their_reason(name):
+    data, wanted = REFUSED[name]
+    assert reason(data, limits=Limits(max_pixels=5_000_000)) == wanted
+
+
+def test_floats_that_are_no_numbers():
+    values = GREY.astype(np.float32)
+    values[0, :3] = np.frombuffer(np.array([0x7F800001, 0x7FC00000, 0xFF800000], np.uint32), np.float32)
+    assert np.array_equal(decode_grey(encoded(values, "TIFF"), LIMITS)[1:], stretch(values)[1:])
+    assert reason(encoded(np.full_like(values, np.nan), "TIFF")) == Reason.ONE_VALUE
+    huge = np.where(GREY > 99, np.finfo(np.float64).max, np.finfo(np.float64).min)
+    assert np.array_equal(stretch(huge), np.where(GREY > 99, 255, 0))
+
+
+def test_large_pictures_are_refused_before_they_are_decoded(monkeypatch):
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
+    for name in ("grey.png", "colour.jpg", "colour.tif", "colour.bmp"):
+        assert reason(ORDINARY[name], limits=Limits(max_pixels=120 * 90 - 1)) == Reason.TOO_LARGE
+
+
+def test_a_black_bottom_is_no_missing_data():
+    image = GREY.copy()
+    image[40:] = 0
+    for options in ({}, {"progressive": True}, {"quality": 30}):
+        assert decode_grey(encoded(image, "JPEG", **options), LIMITS).shape == image.shape
+
+
+def test_links_pipes_and_names(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out.png").write_bytes(ORDINARY["grey.png"])
+    (tmp_path / "in" / "link.png").symlink_to(tmp_path / "out.png")
+    (tmp_path / "in" / "nowhere.png").symlink_to(tmp_path / "none")
+    os.mkfifo(tmp_path / "in" / "pipe.png")
+    undecodable = Path(os.fsdecode(os.fsencode(tmp_path / "in") + b"/\xff.png"))
+    undecodable.write_bytes(ORDINARY["grey.png"])
+    for name, wanted in (
+        ("link.png", Reason.LINK_OUT),
+        ("nowhere.png", Reason.NOT_AN_IMAGE),
+        ("pipe.png", Reason.NOT_AN_IMAGE),
+        (undecodable.name, Reason.NAME),
+    ):
+        with pytest.raises(BadImage) as refused:
+            read_grey(tmp_path / "in" / name, LIMITS, root=tmp_path / "in")
+        assert refused.value.reason == wanted
+    assert read_grey(tmp_path / "in" / "link.png", LIMITS).shape == GREY.shape
+
+
+def test_mask_of_any_kind():
+    disc = np.zeros((60, 70), np.uint8)
+    cv2.circle(disc, (30, 30), 12, 1, -1)
+    for data in (encoded(disc, "PNG"), encoded(disc * 255, "PNG"), encoded(disc * 200, "JPEG", quality=95)):
+        assert np.array_equal(decode_mask(data, LIMITS), disc * 255)
+    assert not decode_mask(encoded(disc * 0, "PNG"), LIMITS).any()
+
+
+def dicom(change=lambda dataset: None, name: str = "MR_small.dcm") -> bytes:
+    dataset = pydicom.dcmread(get_testdata_file(name))
+    change(dataset)
+    stream = BytesIO()
+    dataset.save_as(stream)
+    return stream.getvalue()
+
+
+def test_dicom_window_and_photometric_interpretation():
+    def window(dataset):
+        dataset.WindowCenter, dataset.WindowWidth = [600, 40], [400, 400]
+
+    stored = pydicom.dcmread(get_testdata_file("MR_small.dcm")).pixel_array.astype(float)
+    # DICOM PS3.3 C.11.2.1.2.1, its pseudo-code with an output range of 0 to 255
+    wanted = np.clip(((stored - 599.5) / 399 + 0.5) * 255, 0, 255)
+    grey = decode_grey(dicom(window), LIMITS)
+    assert np.array_equal(grey, np.rint(wanted).astype(np.uint8))
+
+    def inverted(dataset):
+        window(dataset)
+        dataset.PhotometricInterpretation = "MONOCHROME1"
+
+    assert np.array_equal(decode_grey(dicom(inverted), LIMITS), 255 - grey)
+
+
+def test_dicom_without_window_is_stretched_and_compressed_ones_are_the_same():
+    def no_window(dataset):
+        for key in ("WindowCenter", "WindowWidth"):
+            dataset.pop(key, None)
+
+    grey = decode_grey(dicom(no_window), LIMITS)
+    assert (grey.min(), grey.max()) == (0, 255)
+    assert np.array_equal(decode_grey(dicom(no_window, "MR_small_RLE.dcm"), LIMITS), grey)
+    assert image_shape(dicom(), LIMITS) == (64, 64)
+
+
+def test_dicom_without_preamble_is_known_by_its_name():
+    data = dicom()
+    bare = data[data.index(b"\x08\x00\x08\x00CS") :]
+    assert np.array_equal(decode_grey(bare, LIMITS, "IM0001.dcm"), decode_grey(data, LIMITS))
+
+
+def test_dicom_header_without_end_does_not_take_long():
+    start = time.monotonic()
+    data = bytes(128) + b"DICM" + b"\x08\x00\x05\x00CS\x00\x00" * 2_000_000
+    assert reason(data) == reason(bytes(10**8), "scan.dcm") == Reason.UNDECODABLE
+    assert time.monotonic() - start < 20
+
+
+def test_dicom_that_is_refused():
+    def short(dataset):
+        dataset.PixelData = dataset.PixelData[:4000]
+
+    def tall(dataset):
+        dataset.Rows = 32
+
+    def huge(dataset):
+        dataset.Rows = dataset.Columns = 65_000
+
+    def frames(dataset):
+        dataset.NumberOfFrames = 2
+
+    def coloured(dataset):
+        dataset.PhotometricInterpretation = "PALETTE COLOR"
+
+    for change, wanted in (
+        (short, Reason.TRUNCATED),
+        (tall, Reason.WRONG_SIZE),
+        (huge, Reason.TOO_LARGE),
+        (frames, Reason.SEVERAL_FRAMES),
+        (coloured, Reason.UNSUPPORTED),
+    ):
+        assert reason(dicom(change)) == wanted
+    assert reason(b"nothing of the kind" * 20, "scan.dcm") in (Reason.NOT_AN_IMAGE, Reason.UNDECODABLE)
+
+
+def nifti(values: np.ndarray, affine: np.ndarray) -> bytes:
+    return nibabel.Nifti1Image(values, affine).to_bytes()
+
+
+def test_nifti_slice_and_view():
+    volume = np.zeros((40, 50, 9), np.float32)
+    volume[30:34, 40:44, 4] = 100  # to the patient's right and front, in the middle slice
+    volume[5, 5, 2] = 7
+    grey = decode_grey(nifti(volume, np.eye(4)), LIMITS, "scan.nii")
+    assert grey.shape == (50, 40)
+    rows, columns = np.nonzero(grey)
+    assert rows.max() < 10 and columns.max() < 10  # front is up, right is to the left
+    assert np.count_nonzero(decode_grey(nifti(volume, np.eye(4)), LIMITS, "scan.nii", slice=2)) == 1
+    # The same head stored with other axes looks the same.
+    stored = volume.transpose(2, 0, 1)[:, ::-1]
+    affine = np.array([[0, -1, 0, 39], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
+    assert np.array_equal(decode_grey(nifti(np.ascontiguousarray(stored), affine), LIMITS, "scan.nii"), grey)
+
+
+def test_nifti_files_that_are_packed_flat_or_refused():
+    image = GREY.astype(np.int16)
+    stream = zlib.compressobj(wbits=31)
+    packed = stream.compress(nifti(image, np.eye(4))) + stream.flush()
+    assert np.array_equal(
+        np.sort(decode_grey(packed, LIMITS, "a.nii.gz"), None),
+        np.sort(decode_grey(nifti(image[..., None], np.eye(4)), LIMITS, "a.nii"), None),
+    )
+    assert reason(packed[:-4000], "a.nii.gz") == Reason.TRUNCATED
+    assert reason(nifti(image, np.eye(4))[:-100], "a.nii") == Reason.TRUNCATED
+    assert reason(nifti(np.zeros((40, 40, 3, 5), np.uint8), np.eye(4)), "a.nii") == Reason.SEVERAL_FRAMES
+    bomb = zlib.compressobj(wbits=31)
+    assert reason(bomb.compress(bytes(10**7)) + bomb.flush(), "a.nii.gz", Limits(max_bytes=10**6)) == Reason.TOO_LARGE
+    with pytest.raises(BadImage, match="has 0 to 8"):
+        decode_grey(nifti(np.zeros((40, 40, 9)), np.eye(4)), LIMITS, "a.nii", slice=9)
+
+
+def test_the_published_images_read_as_in_the_report(tmp_path):
+    for name, data in published.images(100).items():
+        path = tmp_path / "image.jpg"
+        path.write_bytes(data)
+        assert np.array_equal(read_grey(path, LIMITS), report_way(path)), name
