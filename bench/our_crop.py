@@ -9,15 +9,16 @@ from pathlib import Path
 
 from bench.answering import serve
 from brain_mri.files import write_png
-from brain_mri.images.cropping import cut_out, head_of
-from brain_mri.images.reading import Limits, read_grey
+from brain_mri.images.badimage import Limits
+from brain_mri.images.crop import cut_out, find_head
+from brain_mri.images.decode import read_grey
 from brain_mri.params import Crop, load_params
 from brain_mri.workers import workers
 
 
 def crop_file(path: Path, settings: Crop, folder: Path) -> None:
     grey = read_grey(path, Limits(settings.min_side, settings.max_pixels))
-    write_png(folder / f"{path.name}.png", cut_out(grey, head_of(grey, settings), settings))
+    write_png(folder / f"{path.name}.png", cut_out(grey, find_head(grey, settings), settings))
 
 
 def crop_all(images: Path, folder: Path) -> None:

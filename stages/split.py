@@ -20,8 +20,7 @@ from brain_mri.copies.leakage import Copies, chains, copies_in, groups_by_level,
 from brain_mri.copies.splitting import deal, join
 from brain_mri.errors import UserError, run
 from brain_mri.files import write_csv
-from brain_mri.images.dataset import Sample, write_samples
-from brain_mri.images.records import ImageRecord, read_records
+from brain_mri.images.dataset import ImageRecord, Sample, read_records, write_samples
 from brain_mri.params import load_params
 
 DESCRIPTIONS = Path("data/descriptions")

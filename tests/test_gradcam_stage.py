@@ -145,7 +145,11 @@ def test_a_layer_that_cannot_be_shown(
 
 def test_a_model_of_other_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, models: tuple[Path, Path]) -> None:
     study = make_study(tmp_path / "one", ["glioma"], [True], models)
-    save(build("compact", 32, 2, 0.4, 0.9, "none", None, 1), study / "models/aug.keras", {"classes": ["cat", "dog"], "temperature": 1.0})
+    save(
+        build("compact", 32, 2, 0.4, 0.9, "none", None, 1),
+        study / "models/aug.keras",
+        {"classes": ["cat", "dog"], "temperature": 1.0},
+    )
     shutil.copy(study / "models/aug.keras", study / "models/noaug.keras")
     with pytest.raises(UserError, match=r"cat.*train it again"):
         run_stage(study, monkeypatch)
