@@ -26,7 +26,7 @@ CHUNK = 2000  # candidate pairs a task of a worker process
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What makes two images near copies. The defaults are measured: `python bench/audit.py`."""
+    """What makes two images near copies. The defaults are measured: `python -m bench.audit`."""
 
     search: float = 0.75  # correlation of descriptors that makes a pair a candidate
     same: float = 0.87  # correlation of aligned texture that makes a candidate a copy
