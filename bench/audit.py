@@ -36,7 +36,7 @@ from scipy.spatial import cKDTree
 from bench.images import archive
 from bench.planting import STRENGTHS, plant
 from bench.turns import ROOT
-from brain_mri.copies.descriptors import ORIENTATIONS, THUMBNAIL, describe, descriptor, turned
+from brain_mri.copies.descriptions import ORIENTATIONS, THUMBNAIL, describe, descriptor, turned
 from brain_mri.copies.duplicates import Pairs, Thresholds, compare, find_pairs, group, verify
 from brain_mri.errors import UserError, run
 from brain_mri.files import read_json, write_json

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_mri.copies.descriptors import ORIENTATIONS, Image, turned
+from brain_mri.copies.descriptions import ORIENTATIONS, Image, turned
 
 # Three strengths a kind: fractions, but JPEG quality, the factor of a resize (either way) and the blur's sigma
 # in pixels of an image of 512.

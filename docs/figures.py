@@ -1,4 +1,4 @@
-"""Renew the figures in the tables of MODEL_CARD.md and DATA_CARD.md from the studies' metrics.
+"""Renew the figures in the tables of the model and data card from the studies' metrics.
 
     python docs/figures.py
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-CARDS = ("MODEL_CARD.md", "DATA_CARD.md")
+CARDS = ("docs/model-card.md", "docs/data-card.md")
 HEADER = re.compile(r"\|.*\| where in `(?P<folder>\S+/)` \|")
 ROW = re.compile(r"(?P<place>\| .*? \| `(?P<file>\S+\.json) (?P<key>\S+)` \|) .+ \|$")
 

@@ -17,8 +17,7 @@ import cv2
 import numpy as np
 
 from brain_mri import results
-from brain_mri.copies import described
-from brain_mri.copies.descriptors import Description, describe
+from brain_mri.copies.descriptions import Description, describe, write_descriptions
 from brain_mri.errors import UserError, run
 from brain_mri.files import progress, read_csv, replacing, write_csv, write_png
 from brain_mri.images.badimage import BadImage, Limits, Refused
@@ -56,7 +55,7 @@ def main() -> None:
             (images / "images").mkdir(parents=True)
             (images / "masks").mkdir()
         work = partial(crop_one, settings=params.crop, own=own, external=external)
-        with described.writing(folder) as write_description, workers() as pool:
+        with write_descriptions(folder) as write_description, workers() as pool:
             for result in progress(pool.map(work, records, chunksize=16), "crop", len(records)):
                 if isinstance(result, Refused):
                     bad.append(result)

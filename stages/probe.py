@@ -16,10 +16,10 @@ import numpy as np
 
 from brain_mri import results
 from brain_mri.augmentation.corruptions import CORRUPTIONS, corrupt
-from brain_mri.copies.splitting import join
 from brain_mri.errors import run
 from brain_mri.files import progress, write_arrays, write_csv
 from brain_mri.images.dataset import EXTERNAL, Sample, groups_of, labels_of, load_images, load_masks, read_samples
+from brain_mri.images.groups import merge_groups
 from brain_mri.network.features import predict_with_features
 from brain_mri.network.machine import set_up
 from brain_mri.network.saved import load_for
@@ -167,7 +167,7 @@ def transplants(subject: Subject, said: Mapping[str, np.ndarray], params: Params
         said["clean"][heads],
         said["transplanted"],
         said["sham"],
-        join(numbers, subject.groups[donors].astype(str)),
+        merge_groups(numbers, subject.groups[donors].astype(str)),
         params.evaluate.resamples,
         params.evaluate.seed,
     )

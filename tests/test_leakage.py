@@ -1,15 +1,18 @@
 """What pairs of copies mean for a data set: counts known by hand, orientations through chains, chains and conflicts."""
 
+import itertools
+
 import numpy as np
 import pytest
 
-from brain_mri.copies.descriptors import ORIENTATIONS, turned
-from brain_mri.copies.duplicates import GRID, LEVELS, Pairs, group
+from brain_mri.copies.descriptions import GRID, ORIENTATIONS, turned
+from brain_mri.copies.duplicates import LEVELS, Pairs, group_copies
 from brain_mri.copies.leakage import (
     COMPOSED,
     INVERSE,
     chains,
-    copies_in,
+    count_copies,
+    find_copies,
     groups_by_level,
     label_conflicts,
     poses,
@@ -34,59 +37,44 @@ PAIRS = pairs_of(
 )
 
 
-@pytest.mark.parametrize("first", ORIENTATIONS)
-@pytest.mark.parametrize("then", ORIENTATIONS)
-def test_composition_is_one_after_the_other(first, then):
+def test_composition_is_one_after_the_other_and_the_inverse_leads_back():
     square = np.arange(9).reshape(3, 3)
-    both = ORIENTATIONS[COMPOSED[ORIENTATIONS.index(first), ORIENTATIONS.index(then)]]
-    assert np.array_equal(turned(square, both), turned(turned(square, first), then))
-
-
-def test_inverse_leads_back():
-    for index, inverse in enumerate(INVERSE):
-        assert COMPOSED[index, inverse] == 0
+    for (i, first), (j, then) in itertools.product(enumerate(ORIENTATIONS), repeat=2):
+        assert np.array_equal(turned(square, ORIENTATIONS[COMPOSED[i, j]]), turned(turned(square, first), then))
+    assert not COMPOSED[np.arange(8), INVERSE].any()
 
 
 def test_a_level_holds_the_stricter_ones():
     groups = groups_by_level(PAIRS, 9)
     assert [len(np.unique(groups[level])) for level in LEVELS] == [8, 7, 4]
-    assert np.array_equal(groups["near"], group(PAIRS, 9))
+    assert np.array_equal(groups["near"], group_copies(PAIRS, 9))
 
 
 def test_redundant_files_of_each_class():
     labels = np.array(["a", "a", "a", "a", "b", "b", "b", "b", "b"])
     groups = groups_by_level(PAIRS, 9)
-    assert redundant_files(labels, groups["bytes"]) == {"a": 1, "b": 0}
-    assert redundant_files(labels, groups["pixels"]) == {"a": 2, "b": 0}
-    assert redundant_files(labels, groups["near"]) == {"a": 2, "b": 2}
+    assert redundant_files(labels, groups["bytes"]) == {"all": 1, "a": 1, "b": 0}
+    assert redundant_files(labels, groups["pixels"]) == {"all": 2, "a": 2, "b": 0}
+    assert redundant_files(labels, groups["near"]) == {"all": 4, "a": 2, "b": 2}
 
 
 def test_test_images_with_a_copy_in_training():
     training = np.isin(np.arange(9), [1, 2, 3, 5, 8])
-    copies = copies_in(training, PAIRS)
-    found = [
-        (LEVELS[level], ORIENTATIONS[turn])
-        for level, turn in zip(copies.level[~training], copies.orientation[~training], strict=True)
-    ]
+    level, orientation = (values[~training] for values in find_copies(training, PAIRS))
     # 0 has copies in 1 and 2, the strictest counts; 6 reaches 8 through 7: rot90, then flip_lr, undone.
     back = ORIENTATIONS[INVERSE[COMPOSED[ORIENTATIONS.index("rot90"), ORIENTATIONS.index("flip_lr")]]]
-    assert found == [("bytes", "identity"), ("near", "flip_lr"), ("near", back), ("near", "flip_lr")]
-    counts = copies[~training].counts()
-    assert counts["all"] == 4
+    assert [LEVELS[index] for index in level] == ["bytes", "near", "near", "near"]
+    assert [ORIENTATIONS[index] for index in orientation] == ["identity", "flip_lr", back, "flip_lr"]
+    counts = count_copies(level, orientation)
+    assert (counts["of"], counts["with_copy"]) == (4, 4)
     assert counts["level"] == {"bytes": 1, "pixels": 0, "near": 3}
     assert sum(counts["orientation"].values()) == 4
 
 
 def test_an_image_is_no_copy_of_itself():
-    copies = copies_in(np.ones(9, bool), PAIRS)
-    assert copies.level[5] == -1
-    assert copies.orientation[5] == -1
-    assert np.all(copies.level[[0, 1, 2, 3, 4, 6, 7, 8]] >= 0)
-
-
-def test_nothing_in_common_without_pairs():
-    copies = copies_in(np.array([True, False, True]), PAIRS.keep(np.zeros(len(PAIRS), bool)))
-    assert copies.counts()["all"] == 0
+    level, orientation = find_copies(np.ones(9, bool), PAIRS)
+    assert level[5] == orientation[5] == -1
+    assert np.all(np.delete(level, 5) >= 0)
 
 
 def test_poses_turn_the_first_of_a_group_into_each():
@@ -134,6 +122,5 @@ def test_pairs_alone_are_no_chain():
 
 def test_label_conflicts_list_their_images():
     labels = np.array(["a", "a", "b", "a", "a", "a", "b", "b", "b"])
-    groups = group(PAIRS, 9)
-    conflicts = label_conflicts(labels, groups)
-    assert [members.tolist() for members in conflicts.values()] == [[0, 1, 2]]
+    groups = group_copies(PAIRS, 9)
+    assert [members.tolist() for members in label_conflicts(labels, groups)] == [[0, 1, 2]]

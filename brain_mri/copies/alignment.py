@@ -1,7 +1,10 @@
 """Verification of a candidate pair: align two thumbnails, then ask whether their fine texture agrees.
 
 Neighbouring slices of one head agree in shape and differ in fine texture; a copy, however treated, keeps it.
-Inverse compositional alignment: Baker and Matthews, Lucas-Kanade 20 years on (IJCV 2004), section 3.2."""
+Inverse compositional alignment: Baker and Matthews, Lucas-Kanade 20 years on (IJCV 2004), section 3.2.
+
+Matrices are multiplied by `np.einsum` and inverted by OpenCV: `@` and `np.linalg` use BLAS, whose last bit depends on
+the make of the CPU, and scores are written to disk."""
 
 import functools
 from typing import Any
@@ -10,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from brain_mri.copies.descriptors import ORIENTATIONS, THUMBNAIL, Floats, Image, local_contrast, turned
+from brain_mri.copies.descriptions import ORIENTATIONS, THUMBNAIL, Floats, Image, local_contrast, turned
 
 Motion = NDArray[np.float64]  # (3, 3) affine, coordinates from -1 to 1: from a place in the second image to the first
 
@@ -35,8 +38,9 @@ class Template:
         down, right = np.gradient(self.image)
         y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j].astype(np.float32)
         steepest = np.stack([right * x, right * y, right, down * x, down * y, down]).reshape(6, -1)
-        hessian = steepest @ steepest.T + 1e-3 * np.eye(6, dtype=np.float32)
-        return np.linalg.inv(hessian) @ steepest
+        hessian = np.einsum("ip,jp->ij", steepest, steepest) + 1e-3 * np.eye(6, dtype=np.float32)
+        inverse = cv2.invert(hessian, flags=cv2.DECOMP_CHOLESKY)[1]
+        return np.einsum("ij,jp->ip", inverse, steepest)
 
     def turned(self, orientation: int) -> Floats:
         """The image in another orientation (index into ORIENTATIONS)."""
@@ -67,10 +71,11 @@ def similarity(first: Prepared, second: Prepared, orientation: int) -> float:
 def _align(fixed: Template, moving: Floats, motion: Motion) -> Motion:
     half = (len(moving) - 1) / 2
     for _ in range(ITERATIONS):
-        step = (fixed.solver @ (_warped(moving, motion) - fixed.image).ravel()).astype(np.float64)
+        difference = (_warped(moving, motion) - fixed.image).ravel()
+        step = np.einsum("ip,p->i", fixed.solver, difference).astype(np.float64)
         change = np.eye(3)
         change[:2] += step.reshape(2, 3) / half
-        motion = motion @ np.linalg.inv(change)
+        motion = np.einsum("ij,jk->ik", motion, cv2.invert(change)[1])
         if np.abs(step).max() < CONVERGED or _too_far(motion):
             break
     return motion

@@ -8,29 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components, reverse_cuthill_mckee
+from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from brain_mri.copies.alignment import Prepared, similarity
-from brain_mri.copies.descriptors import GRID, ORIENTATIONS, turned
+from brain_mri.copies.descriptions import GRID, ORIENTATIONS, Descriptions, Floats, Image, turned
+from brain_mri.images.groups import Integers, connected_groups, pairs_with_first
+from brain_mri.params import Audit
 from brain_mri.workers import bounded_map, workers
-
-Integers = NDArray[np.int64]
-Floats = NDArray[np.float32]
-Image = NDArray[np.uint8]
 
 LEVELS = ("bytes", "pixels", "near")
 
 BLOCK = 2**24  # similarities held at once: 64 MiB
 CHUNK = 2000  # candidate pairs a task of a worker process
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """What makes two images near copies. The defaults are measured: `python -m bench.audit`."""
-
-    search: float = 0.75  # correlation of descriptors that makes a pair a candidate
-    same: float = 0.87  # correlation of aligned texture that makes a candidate a copy
-    neighbours: int = 16  # candidates kept an image, the best; bounds the cost where thousands look alike
 
 
 @dataclass(frozen=True)
@@ -52,48 +41,29 @@ class Pairs:
         return Pairs(*(column[which] for column in columns))
 
 
-def find_pairs(
-    descriptors: Floats,
-    thumbnails: Image,
-    byte_hashes: NDArray[np.str_],
-    pixel_hashes: NDArray[np.str_],
-    thresholds: Thresholds = Thresholds(),
-    processes: int | None = None,
-) -> Pairs:
+def find_pairs(descriptions: Descriptions, settings: Audit, processes: int | None = None) -> Pairs:
     """Find the copies among N images.
 
-    descriptors (N, GRID**2) and thumbnails (N, THUMBNAIL, THUMBNAIL), which may be a memory map, from `describe`;
-    hashes (N,). Of images with equal bytes, and of those with equal pixels, the first is paired with each other one,
-    and it alone stands for them in the search for near copies: groups come out whole, pairs are not repeated.
+    Of images with equal bytes, and of those with equal pixels, the first is paired with each other one, and it alone
+    stands for them in the search for near copies: groups come out whole, pairs are not repeated.
     The result does not depend on `processes` (default: all cores)."""
-    same_bytes = _equal(byte_hashes)
-    same_pixels = _equal(pixel_hashes)
-    exact = np.concatenate([same_bytes, same_pixels])
-    level = np.repeat([0, 1], [len(same_bytes), len(same_pixels)])
-    exact, where = np.unique(exact, axis=0, return_index=True)
-    level = level[where]
+    descriptors, thumbnails, byte_hashes, pixel_hashes = descriptions
+    same_bytes, same_pixels = pairs_with_first(byte_hashes), pairs_with_first(pixel_hashes)
+    exact, place = np.unique(np.concatenate([same_bytes, same_pixels]), axis=0, return_index=True)
 
     distinct = np.sort(np.unique(pixel_hashes, return_index=True)[1])
-    first, second, orientation = candidates(descriptors[distinct], thresholds.search, thresholds.neighbours)
+    first, second, orientation = candidates(descriptors[distinct], settings.search, settings.neighbours)
     first, second = distinct[first], distinct[second]
     score = verify(thumbnails, first, second, orientation, processes)
-    same = score >= thresholds.same
+    same = score >= settings.same
     found = Pairs(
         np.concatenate([exact[:, 0], first[same]]),
         np.concatenate([exact[:, 1], second[same]]),
-        np.concatenate([level, np.full(same.sum(), 2)]),
+        np.concatenate([np.where(place < len(same_bytes), 0, 1), np.full(same.sum(), 2)]),
         np.concatenate([np.zeros(len(exact), np.int64), orientation[same]]),
         np.concatenate([np.ones(len(exact), np.float32), score[same]]),
     )
     return found.keep(np.lexsort([found.second, found.first]))
-
-
-def _equal(hashes: NDArray[np.str_]) -> Integers:
-    """(P, 2): the first image of each hash, paired with every later one."""
-    _, leaders, inverse = np.unique(hashes, return_index=True, return_inverse=True)
-    leader = leaders[inverse]
-    copies = np.flatnonzero(leader != np.arange(len(hashes)))
-    return np.column_stack([leader[copies], copies]).astype(np.int64)
 
 
 def candidates(descriptors: Floats, least: float, neighbours: int) -> tuple[Integers, Integers, Integers]:
@@ -115,13 +85,13 @@ def candidates(descriptors: Floats, least: float, neighbours: int) -> tuple[Inte
         row, column = np.nonzero(best >= least)
         kept = _best_of_each_row(row, best[row, column], neighbours)
         first, second = row[kept] + start, column[kept] + start
-        found.append(np.column_stack([first, second, compare(descriptors[first], descriptors[second])[1]]))
+        found.append(np.column_stack([first, second, correlate(descriptors[first], descriptors[second])[1]]))
         start = stop
     first, second, orientation = np.concatenate(found).T
     return first, second, orientation
 
 
-def compare(first: Floats, second: Floats) -> tuple[Floats, Integers]:
+def correlate(first: Floats, second: Floats) -> tuple[Floats, Integers]:
     """Correlation (P,) of P pairs of descriptors (P, GRID**2), and the orientation of the first where it is largest."""
     one, other = first.reshape(-1, GRID, GRID), second.reshape(-1, GRID, GRID)
     each = np.stack([np.einsum("pij,pij->p", turned(one, name), other) for name in ORIENTATIONS])
@@ -170,7 +140,6 @@ def _verify_chunk(task: tuple[Image, Integers, Integers]) -> Floats:
     )
 
 
-def group(pairs: Pairs, count: int) -> Integers:
+def group_copies(pairs: Pairs, count: int) -> Integers:
     """Group number (count,) of each image: connected components, numbered by their first image."""
-    links = coo_array((np.ones(len(pairs), np.int8), (pairs.first, pairs.second)), (count, count))
-    return connected_components(links, directed=False)[1].astype(np.int64)
+    return connected_groups(pairs.first, pairs.second, count)

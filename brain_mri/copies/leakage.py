@@ -1,6 +1,5 @@
 """What the duplicates mean for a data set: redundant files, test images with a copy in training, conflicts, chains."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +8,9 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, dijkstra, minimum_spanning_tree
 
-from brain_mri.copies.descriptors import ORIENTATIONS, turned
-from brain_mri.copies.duplicates import LEVELS, Floats, Integers, Pairs, compare, group
+from brain_mri.copies.descriptions import ORIENTATIONS, Floats, turned
+from brain_mri.copies.duplicates import LEVELS, Pairs, correlate, group_copies
+from brain_mri.images.groups import Integers
 
 Mask = NDArray[np.bool_]
 
@@ -29,40 +29,23 @@ INVERSE = np.argmin(COMPOSED, axis=1)
 
 def groups_by_level(pairs: Pairs, count: int) -> dict[str, Integers]:
     """Groups (count,) at each of LEVELS; a level holds the stricter ones, so "near" is all that the audit found."""
-    return {name: group(pairs.keep(pairs.level <= level), count) for level, name in enumerate(LEVELS)}
+    return {name: group_copies(pairs.keep(pairs.level <= level), count) for level, name in enumerate(LEVELS)}
 
 
 def redundant_files(labels: NDArray[Any], groups: Integers) -> dict[str, int]:
-    """Files of each class less the groups that they form: what could go without a picture being lost."""
+    """Files less the groups that they form, in all and by class: what could go without a picture being lost."""
     classes = {str(name): groups[labels == name] for name in np.unique(labels)}
-    return {name: len(members) - len(np.unique(members)) for name, members in classes.items()}
+    by_class = {name: len(members) - len(np.unique(members)) for name, members in classes.items()}
+    return {"all": sum(by_class.values()), **by_class}
 
 
-@dataclass(frozen=True)
-class Copies:
-    """For N images: how each is found again in a reference set. -1 where it is not."""
+def find_copies(reference: Mask, pairs: Pairs) -> tuple[Integers, Integers]:
+    """Find each of N images again among the images of `reference` (N,), through the groups that `pairs` form.
 
-    level: Integers  # (N,) index into LEVELS, the strictest
-    orientation: Integers  # (N,) index into ORIENTATIONS: what turns the copy in the reference into the image
-
-    def __getitem__(self, which: NDArray[Any]) -> "Copies":
-        return Copies(self.level[which], self.orientation[which])
-
-    def counts(self) -> dict[str, int | dict[str, int]]:
-        """Images with a copy, in all, by level and by orientation."""
-        return {
-            "all": int(np.sum(self.level >= 0)),
-            "level": {name: int(np.sum(self.level == level)) for level, name in enumerate(LEVELS)},
-            "orientation": {name: int(np.sum(self.orientation == turn)) for turn, name in enumerate(ORIENTATIONS)},
-        }
-
-
-def copies_in(reference: Mask, pairs: Pairs) -> Copies:
-    """Look for each of N images among the images of `reference` (N,), through the groups that `pairs` form.
-
-    An image of the reference is looked for among the others. Where a group holds copies in several orientations, the
-    first in ORIENTATIONS counts, so "identity" wherever one copy is not turned. Through a chain of pairs the
-    orientations are composed."""
+    Returns the strictest level (N,), an index into LEVELS, and the orientation (N,), an index into ORIENTATIONS: what
+    turns the copy in the reference into the image. -1 where there is no copy. An image of the reference is looked for
+    among the others. Where a group holds copies in several orientations, the first in ORIENTATIONS counts, so
+    "identity" wherever one copy is not turned. Through a chain of pairs the orientations are composed."""
     count = len(reference)
     pose = poses(pairs, count)
     level = np.full(count, -1)
@@ -80,41 +63,32 @@ def copies_in(reference: Mask, pairs: Pairs) -> Copies:
         nearest = np.where(others > 0, relative, len(ORIENTATIONS)).min(axis=1)
         level[found] = strictness
         orientation[found] = nearest[found]
-    return Copies(level, orientation)
+    return level, orientation
+
+
+def count_copies(level: Integers, orientation: Integers) -> dict[str, Any]:
+    """Count N images, and those with a copy, in all, by level and by orientation; see `find_copies`."""
+    return {
+        "of": len(level),
+        "with_copy": int(np.sum(level >= 0)),
+        "level": {name: int(np.sum(level == index)) for index, name in enumerate(LEVELS)},
+        "orientation": {name: int(np.sum(orientation == index)) for index, name in enumerate(ORIENTATIONS)},
+    }
 
 
 def poses(pairs: Pairs, count: int) -> Integers:
     """Orientation (count,) of each image against the first of its group, along the surest chain of pairs."""
-    # Costs are 1 for a perfect score and above for others: a sparse graph takes a cost of 0 for no link.
-    tree = minimum_spanning_tree(_graph(pairs, count, 2 - pairs.score.astype(np.float64)))
-    turn = _graph(pairs, count, pairs.orientation + 1).tocsr()
-    order, parent = breadth_first_order(_rooted(tree, group(pairs, count)), count, directed=False)
-    pose = np.zeros(count + 1, np.int64)
-    for child in order[1:]:
-        above = parent[child]
-        if above == count:
-            continue
-        step = turn[min(above, child), max(above, child)] - 1
-        pose[child] = COMPOSED[pose[above], step if above < child else INVERSE[step]]
-    return pose[:count]
-
-
-def _graph(pairs: Pairs, count: int, values: NDArray[Any]) -> Any:
-    return coo_array((values, (pairs.first, pairs.second)), (count, count))
-
-
-def _rooted(graph: Any, groups: Integers, starts: Integers | None = None) -> Any:
-    """`graph` with one more node, linked to one image of every group: its first, or `starts`."""
-    count = len(groups)
-    starts = np.unique(groups, return_index=True)[1] if starts is None else starts
-    links = coo_array(graph)
-    return coo_array(
-        (
-            np.concatenate([links.data, np.ones(len(starts))]),
-            (np.concatenate([links.row, np.full(len(starts), count)]), np.concatenate([links.col, starts])),
-        ),
-        (count + 1, count + 1),
-    ).tocsr()
+    order, parents = breadth_first_order(
+        _rooted(_surest_tree(pairs, count), _first_of_each(pairs, count)), count, False
+    )
+    turn = dict(zip(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True), pairs.orientation, strict=True))
+    pose = np.zeros(count, np.int64)
+    for child in order.tolist()[1:]:
+        parent = int(parents[child])
+        if parent != count:
+            step = turn[parent, child] if parent < child else INVERSE[turn[child, parent]]
+            pose[child] = COMPOSED[pose[parent], step]
+    return pose
 
 
 @dataclass(frozen=True)
@@ -133,34 +107,58 @@ class Chain:
 def chains(pairs: Pairs, descriptors: Floats) -> list[Chain]:
     """The groups of three or more, the least coherent ends first. descriptors (N, GRID**2) as in `find_pairs`."""
     count = len(descriptors)
-    groups = group(pairs, count)
-    links = _graph(pairs, count, np.ones(len(pairs)))
-    start, _ = _farthest(_rooted(links, groups), groups)
-    end, hops = _farthest(_rooted(links, groups, start), groups)
+    groups = group_copies(pairs, count)
+    links = coo_array((np.ones(len(pairs)), (pairs.first, pairs.second)), (count, count))
+    start, _ = _farthest(links, groups, _first_of_each(pairs, count))
+    end, hops = _farthest(links, groups, start)
 
-    tree = coo_array(minimum_spanning_tree(_graph(pairs, count, 2 - pairs.score.astype(np.float64))))
+    tree = _surest_tree(pairs, count)
     weakest = np.ones(len(start))
     np.minimum.at(weakest, groups[tree.row], 2 - tree.data)
 
-    likeness, _ = compare(descriptors[start], descriptors[end])
+    similarity, _ = correlate(descriptors[start], descriptors[end])
     size = np.bincount(groups)
     found = [
-        Chain(int(g), int(size[g]), int(hops[g]), float(weakest[g]), (int(start[g]), int(end[g])), float(likeness[g]))
+        Chain(int(g), int(size[g]), int(hops[g]), float(weakest[g]), (int(start[g]), int(end[g])), float(similarity[g]))
         for g in np.flatnonzero(size >= 3)
     ]
     return sorted(found, key=lambda chain: (chain.ends_similarity, chain.group))
 
 
-def _farthest(rooted: Any, groups: Integers) -> tuple[Integers, Integers]:
-    """Of each group, the image farthest from the extra node of `_rooted`, and its distance from the linked one."""
-    distance = dijkstra(rooted, directed=False, indices=len(groups), unweighted=True)[:-1]
+def label_conflicts(labels: NDArray[Any], groups: Integers) -> list[Integers]:
+    """The images (indices) of each group whose images carry more than one label."""
+    pairs = np.unique(np.column_stack([groups, np.unique(labels, return_inverse=True)[1]]), axis=0)
+    names, kinds = np.unique(pairs[:, 0], return_counts=True)
+    return [np.flatnonzero(groups == name) for name in names[kinds > 1]]
+
+
+def _first_of_each(pairs: Pairs, count: int) -> Integers:
+    """The first image of each group."""
+    return np.unique(group_copies(pairs, count), return_index=True)[1]
+
+
+def _surest_tree(pairs: Pairs, count: int) -> coo_array:
+    """The spanning trees (count, count) of the groups with the highest scores; a link weighs 2 minus its score."""
+    # Not 1 minus the score: a sparse graph takes a weight of 0 for no link.
+    weights = 2 - pairs.score.astype(np.float64)
+    return coo_array(minimum_spanning_tree(coo_array((weights, (pairs.first, pairs.second)), (count, count))))
+
+
+def _rooted(graph: coo_array, starts: Integers) -> coo_array:
+    """`graph` with one more node, linked to one image of each group."""
+    count = graph.shape[0]
+    return coo_array(
+        (
+            np.concatenate([graph.data, np.ones(len(starts))]),
+            (np.concatenate([graph.row, np.full(len(starts), count)]), np.concatenate([graph.col, starts])),
+        ),
+        (count + 1, count + 1),
+    )
+
+
+def _farthest(links: coo_array, groups: Integers, starts: Integers) -> tuple[Integers, Integers]:
+    """The image of each group that is the most pairs away from the one in `starts`, and how many."""
+    distance = dijkstra(_rooted(links, starts), directed=False, indices=len(groups), unweighted=True)[:-1]
     order = np.lexsort([-distance, groups])
     far = order[np.unique(groups[order], return_index=True)[1]]
     return far, distance[far].astype(np.int64) - 1
-
-
-def label_conflicts(labels: NDArray[Any], groups: Integers) -> Mapping[int, Integers]:
-    """Groups whose images carry more than one label, with their images (indices)."""
-    pairs = np.unique(np.column_stack([groups, np.unique(labels, return_inverse=True)[1]]), axis=0)
-    names, kinds = np.unique(pairs[:, 0], return_counts=True)
-    return {int(name): np.flatnonzero(groups == name) for name in names[kinds > 1]}

@@ -1,55 +1,60 @@
-"""How images are dealt out to training, validation and test, so that no group of copies stands on two sides.
+"""How images are assigned to training, validation and test, so that no group of copies stands on two sides.
 
-Groups come from the audit (copies of one slice) and from what is known of patients; images without kin are groups of
-one. Labels are int (N,), groups int (N,).
+Labels are int (N,), groups int (N,); an image without copies or known patient is a group of its own.
 """
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedShuffleSplit
 
 from brain_mri.errors import UserError
+from brain_mri.images.groups import is_first
+from brain_mri.params import Split
 
-TRAIN, VALIDATION, TEST, UNUSED = "train", "val", "test", "unused"
-POLICIES = ("official", "leak_free", "grouped")
+TRAIN, VALIDATION, TEST, EXTERNAL, UNUSED = "train", "val", "test", "external", "unused"
 
 
-def deal(
-    labels: np.ndarray,
-    parts: np.ndarray,
-    copies: np.ndarray,
-    kin: np.ndarray,
-    policy: str,
-    validation: float,
-    test: float,
-    seed: int,
+def assign_splits(
+    labels: np.ndarray, parts: np.ndarray, copies: np.ndarray, groups: np.ndarray, settings: Split
 ) -> np.ndarray:
-    """Return for each image, str (N,), whether it is for train, val, test or unused.
+    """Return for each image, str (N,), whether it is for train, val, test or external, or unused.
 
-    `parts` (N,) is Training, Testing, or empty where no split is published. `copies` are the groups of copies, `kin`
-    those and patients joined: no group of kin is on two sides. Policies:
-    - official: Testing tests. Training is dealt to train and validation.
-    - leak_free: Testing tests. Training images with kin in Testing are unused, and of copies the first is kept.
-    - grouped: all images are dealt afresh, `test` of them to test, of which one of each group of copies is kept.
-    `validation` is the share of what does not test. Raises UserError where the policy or a share cannot be met."""
-    result = np.full(len(labels), TRAIN, dtype="<U6")
-    if policy == "grouped":
-        chosen = grouped_holdout(labels, kin, test, seed, "split.test")
+    `parts` (N,) is Training, Testing, External, or empty where no split is published. `copies` are the groups of
+    copies, `groups` those and patients merged: no group is on two sides. External images are a test set of their own;
+    their labels are not asked for, and those with a group in train or val are unused. Policies for the others:
+    - official: Testing tests. Training is divided into train and validation.
+    - leak_free: Testing tests. Training images with a group in Testing are unused, and of copies the first is kept.
+    - grouped: all images are assigned afresh, `settings.test` of them to test, of which one of each group of copies is
+      kept.
+    `settings.validation` is the share of what does not test. Raises UserError where the policy or a share cannot be
+    met."""
+    result = np.full(len(labels), EXTERNAL, dtype="<U8")
+    own = parts != "External"
+    result[own] = _assign_own(labels[own], parts[own], copies[own], groups[own], settings)
+    trained = np.isin(result, [TRAIN, VALIDATION])
+    result[~own & np.isin(groups, groups[trained])] = UNUSED
+    return result
+
+
+def _assign_own(
+    labels: np.ndarray, parts: np.ndarray, copies: np.ndarray, groups: np.ndarray, settings: Split
+) -> np.ndarray:
+    result = np.full(len(labels), TRAIN, dtype="<U8")
+    seed = settings.seed
+    if settings.policy == "grouped":
+        chosen = grouped_holdout(labels, groups, settings.test, seed, "split.test")
         result[chosen] = np.where(is_first(copies[chosen]), TEST, UNUSED)
-        validation_seed = seed + 1
+        seed += 1
     else:
         if (parts == "").any():
-            raise UserError(f"split.policy = {policy}: the source publishes no test set; use grouped")
+            raise UserError(f"split.policy = {settings.policy}: the source publishes no test set; use grouped")
         result[parts == "Testing"] = TEST
-        if policy == "leak_free":
-            leaks = np.isin(kin, kin[result == TEST]) & (result == TRAIN)
-            result[leaks] = UNUSED
+        if settings.policy == "leak_free":
+            result[np.isin(groups, groups[result == TEST]) & (result == TRAIN)] = UNUSED
             left = np.flatnonzero(result == TRAIN)
             result[left[~is_first(copies[left])]] = UNUSED
-        validation_seed = seed
     rest = np.flatnonzero(result == TRAIN)
-    result[rest[grouped_holdout(labels[rest], kin[rest], validation, validation_seed, "split.validation")]] = VALIDATION
+    held_out = grouped_holdout(labels[rest], groups[rest], settings.validation, seed, "split.validation")
+    result[rest[held_out]] = VALIDATION
     return result
 
 
@@ -74,22 +79,3 @@ def grouped_holdout(labels: np.ndarray, groups: np.ndarray, share: float, seed: 
             taken[group] = True
             wanted -= contents[group]
     return taken[members]
-
-
-def is_first(groups: np.ndarray) -> np.ndarray:
-    """Return bool (N,): whether an image is the first of its group."""
-    first = np.zeros(len(groups), bool)
-    first[np.unique(groups, return_index=True)[1]] = True
-    return first
-
-
-def join(groups: np.ndarray, names: np.ndarray) -> np.ndarray:
-    """Return the groups, int (N,), that remain when images of one name, str (N,), belong together too; "" is none."""
-    known = np.flatnonzero(names != "")
-    inverse = np.unique(names[known], return_inverse=True)[1]
-    count = len(groups)
-    links = coo_array(
-        (np.ones(count + len(known)), (np.r_[np.arange(count), known], np.r_[groups + count, 2 * count + inverse])),
-        shape=(3 * count, 3 * count),
-    )
-    return np.unique(connected_components(links, directed=False)[1][:count], return_inverse=True)[1]

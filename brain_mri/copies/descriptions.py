@@ -1,12 +1,20 @@
-"""What the leakage audit keeps of an image: a hash of its pixels, a descriptor of its head and a thumbnail of it."""
+"""What the leakage audit keeps of an image: a hash of its pixels, a descriptor of its head and a thumbnail of it.
+
+`crop` writes the descriptions of all images, `split` reads them. NumPy sums here as written, not by `@` or
+`np.linalg`: those hand the sum to BLAS, whose last bit depends on the make of the CPU."""
 
 import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from brain_mri.files import read_csv, write_csv
 
 Floats = NDArray[np.float32]
 Image = NDArray[np.uint8]
@@ -22,19 +30,28 @@ GRID = 12  # cells a side of the descriptor
 class Description:
     """Fixed-size description of one image."""
 
-    pixel_sha256: str  # of shape and pixels
+    pixel_hash: str  # of shape and pixels
     descriptor: Floats  # (GRID * GRID,), unit norm
     thumbnail: Image  # (THUMBNAIL, THUMBNAIL), the head in a standard frame
+
+
+class Descriptions(NamedTuple):
+    """The descriptions of N images."""
+
+    descriptors: Floats  # (N, GRID * GRID)
+    thumbnails: Image  # (N, THUMBNAIL, THUMBNAIL), a memory map where they were read from disk
+    byte_hashes: NDArray[np.str_]  # (N,) of the files
+    pixel_hashes: NDArray[np.str_]  # (N,)
 
 
 def describe(grey: Image) -> Description:
     """Describe a decoded grey image (H, W), any size."""
     thumbnail = head_thumbnail(grey)
-    return Description(pixel_sha256(grey), descriptor(thumbnail), thumbnail)
+    return Description(pixel_hash(grey), descriptor(thumbnail), thumbnail)
 
 
-def pixel_sha256(grey: Image) -> str:
-    """Hash of shape and pixels: the same for the same picture under any name, lossless encoding or colour mode."""
+def pixel_hash(grey: Image) -> str:
+    """SHA-256 of shape and pixels: the same for the same picture under any name, lossless encoding or colour mode."""
     height, width = grey.shape
     return hashlib.sha256(f"{height}x{width} ".encode() + np.ascontiguousarray(grey).tobytes()).hexdigest()
 
@@ -87,9 +104,9 @@ def head_frame(grey: Image) -> tuple[float, float, float, float]:
         return 0.0, 0.0, float(width), float(height)
     places = np.arange(64) + 0.5
     columns, rows = mask.sum(axis=0) / mass, mask.sum(axis=1) / mass
-    x, y = columns @ places, rows @ places
-    reach_x = max(1.8 * np.sqrt(columns @ (places - x) ** 2), 1.0)
-    reach_y = max(1.8 * np.sqrt(rows @ (places - y) ** 2), 1.0)
+    x, y = (columns * places).sum(), (rows * places).sum()
+    reach_x = max(1.8 * np.sqrt((columns * (places - x) ** 2).sum()), 1.0)
+    reach_y = max(1.8 * np.sqrt((rows * (places - y) ** 2).sum()), 1.0)
     unit_x, unit_y = width / 64, height / 64
     return (x - reach_x) * unit_x, (y - reach_y) * unit_y, (x + reach_x) * unit_x, (y + reach_y) * unit_y
 
@@ -110,4 +127,45 @@ def descriptor(thumbnail: Image) -> Floats:
     """Local contrast on a coarse grid (GRID * GRID,), zero mean, unit norm: an inner product is a correlation."""
     cells = cv2.resize(local_contrast(thumbnail, 64, 8), (GRID, GRID), interpolation=cv2.INTER_AREA).ravel()
     cells -= cells.mean()
-    return cells / (np.linalg.norm(cells) + np.float32(1e-9))
+    return cells / (np.sqrt((cells * cells).sum()) + np.float32(1e-9))
+
+
+@contextmanager
+def write_descriptions(folder: Path) -> Iterator[Callable[[str, str, Description], None]]:
+    """Make the folder; yield what adds an image: its path, the hash of its file, its description.
+
+    `descriptors.npy` and `thumbnails.npy` have a row for each image, `hashes.csv` too. Thumbnails go to the file at
+    once: of 100,000 images they would take 1.6 GB."""
+    folder.mkdir()
+    descriptors: list[Floats] = []
+    hashes: list[dict[str, str]] = []
+    with (folder / "thumbnails.npy").open("wb") as file:
+
+        def add(path: str, byte_hash: str, description: Description) -> None:
+            assert description.thumbnail.shape == (THUMBNAIL, THUMBNAIL)
+            file.write(description.thumbnail.tobytes())
+            descriptors.append(description.descriptor)
+            hashes.append({"path": path, "bytes": byte_hash, "pixels": description.pixel_hash})
+
+        _write_header(file, 0)
+        yield add
+        # The header has room for any number of rows.
+        file.seek(0)
+        _write_header(file, len(hashes))
+    np.save(folder / "descriptors.npy", np.array(descriptors, np.float32).reshape(len(hashes), GRID * GRID))
+    write_csv(folder / "hashes.csv", hashes, ["path", "bytes", "pixels"])
+
+
+def _write_header(file: BinaryIO, rows: int) -> None:
+    header = {"descr": "|u1", "fortran_order": False, "shape": (rows, THUMBNAIL, THUMBNAIL)}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def read_descriptions(folder: Path) -> Descriptions:
+    """Read what `write_descriptions` wrote."""
+    hashes = read_csv(folder / "hashes.csv")
+    return Descriptions(
+        np.load(folder / "descriptors.npy"),
+        np.load(folder / "thumbnails.npy", mmap_mode="r"),
+        *(np.array([row[level] for row in hashes]) for level in ("bytes", "pixels")),
+    )
