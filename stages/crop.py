@@ -120,7 +120,7 @@ def stop_when_too_many(bad: list[Quarantined], found: int, allowed: float) -> No
         listed = "; ".join(f"{file.path}: {file.reason}" for file in bad[:10])
         raise UserError(
             f"data/quarantine.csv: {len(bad)} of {found} images cannot be used, more than crop.max_quarantined = "
-            f"{allowed:.2%}. Mend or remove them, or raise it. The first: {listed}"
+            f"{allowed:.2%}. Fix or remove them, or raise it. The first: {listed}"
         )
 
 
