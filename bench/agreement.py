@@ -31,20 +31,20 @@ def main() -> None:
     files = parser.parse_args().model
     params = load_params()
     set_up(params.train.threads)
-    classes, evaluate = params.dataset.classes, params.evaluate
+    classes = params.dataset.classes
     samples = read_samples("data/split/test.csv")
     labels = labels_of(samples, classes)
     outlined = np.array([bool(sample.mask) for sample in samples])
     few = [samples[place] for place in summary.evenly(labels, outlined, params.gradcam.images)]
     images, masks = (load(few, params.model.image_size) for load in (load_images, load_masks))
     cases = summary.Cases(images, masks, labels_of(few, classes), groups_of(few), labels_of(few, classes))
-    how = summary.Measure(classes, evaluate.batch_size, evaluate.resamples, evaluate.seed)
     layer = params.gradcam.named_layer
     explainers = [Explainer(load_for(classes, file)[0], layer, params.dataset.negative_class) for file in files]
     methods = summary.without([m for m in explainers[0].methods if m in explainers[1].methods], summary.CONTROLS)
-    one, other = (explainer.explain(images, cases.targets, methods, how.batch_size) for explainer in explainers)
+    batch_size = params.evaluate.batch_size
+    one, other = (explainer.explain(images, cases.targets, methods, batch_size) for explainer in explainers)
     print(f"{len(few)} images; mean [95 % interval], of another image")
-    for method, row in summary.agree(one, other, cases, how).items():
+    for method, row in summary.agree(one, other, cases, params).items():
         numbers = (
             f"{row[measure]['value']:.2f} [{row[measure]['interval'][0]:.2f}, {row[measure]['interval'][1]:.2f}], "
             f"{row['other_image'][measure]:.2f}"

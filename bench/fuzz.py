@@ -43,10 +43,13 @@ from bench.mutations import (  # noqa: E402
     zipped,
 )
 from brain_mri.errors import UserError  # noqa: E402
-from brain_mri.images.reading import BadImage, Limits, decode_grey, image_shape, read_grey  # noqa: E402
+from brain_mri.images.badimage import BadImage, Limits  # noqa: E402
+from brain_mri.images.dataset import read_records  # noqa: E402
+from brain_mri.images.decode import decode_grey, image_shape, read_grey  # noqa: E402
 from brain_mri.params import load_params  # noqa: E402
-from brain_mri.sources import archive, external, figshare, folder, outlines, records  # noqa: E402
+from brain_mri.sources import archive, external, figshare, folder, outlines  # noqa: E402
 from brain_mri.sources.container import opened  # noqa: E402
+from brain_mri.sources.raw import Fetched  # noqa: E402
 
 SEED = 20260801
 SLOWEST = 5.0  # seconds
@@ -94,10 +97,10 @@ def fuzz_archive(rng: np.random.Generator, place: Path) -> None:
         data = mutate(zipped(files), rng)
     source = place / "input.zip"
     source.write_bytes(data)
-    with opened(source) as container:
+    with opened(source, LIMITS) as container:
         found = len(container.entries) + len(container.refused) + container.ignored
     archive.fingerprint(archive.inventory(source))
-    check_counts(archive.unpack(source, place / "data/raw", place / "data/masks", CLASSES), place, found)
+    check_counts(archive.unpack(source, place / "data", CLASSES, LIMITS), place, found)
 
 
 def fuzz_matlab(rng: np.random.Generator, place: Path) -> None:
@@ -116,17 +119,16 @@ def fuzz_table(rng: np.random.Generator, place: Path) -> None:
     table = source / "labels.csv"
     table.write_bytes(text)
     if kind == 0:
-        check_counts(folder.unpack(source, place / "data/raw", place / "data/masks", CLASSES), place)
+        check_counts(folder.unpack(source, place / "data", CLASSES, LIMITS), place)
     elif kind == 1:
         mapping = {label: label for label in CLASSES}
-        check_counts(external.unpack(source, place / "data/raw", place / "data/masks", mapping), place)
+        check_counts(external.unpack(source, place / "data", mapping, LIMITS), place)
     elif kind == 2:
         table.write_bytes(gzip.compress(text))
-        raw = place / "data/raw"
-        fetched = archive.unpack(_layout(place), raw, place / "data/masks", CLASSES)
-        outlines.write_outline_masks(outlines.read_outlines(table), fetched.records, raw, place / "data/masks")
+        fetched = archive.unpack(_layout(place), place / "data", CLASSES, LIMITS)
+        outlines.write_outline_masks(outlines.read_outlines(table), fetched.records, place / "data", LIMITS)
     else:
-        records.read_records(table)
+        read_records(table)
 
 
 def _layout(place: Path) -> Path:
@@ -141,7 +143,7 @@ def fuzz_params(rng: np.random.Generator, place: Path) -> None:
     load_params(path)
 
 
-def check_counts(fetched: records.Fetched, place: Path, found: int | None = None) -> None:
+def check_counts(fetched: Fetched, place: Path, found: int | None = None) -> None:
     """Every file is a record, refused or ignored; every record is a file, and can be read or is quarantined."""
     written = {
         path.relative_to(place / "data/raw").as_posix() for path in (place / "data/raw").rglob("*") if path.is_file()

@@ -8,6 +8,7 @@ import matplotlib
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from brain_mri.architectures import ARCHITECTURES, Architecture
 from brain_mri.errors import UserError, one_line
 
 PIPELINES = ("noaug", "aug")  # without and with augmentation
@@ -29,6 +30,12 @@ def _colormap(name: str) -> str:
     if name not in matplotlib.colormaps:
         near = difflib.get_close_matches(name, list(matplotlib.colormaps), n=1)
         raise ValueError("no colour map of Matplotlib" + (f"; did you mean {near[0]}?" if near else ""))
+    return name
+
+
+def _network(name: str) -> str:
+    if name not in ARCHITECTURES:
+        raise ValueError(f"must be one of {', '.join(ARCHITECTURES)}")
     return name
 
 
@@ -118,7 +125,7 @@ class Split(Section):
 
 
 class Model(Section):
-    network: Literal["compact", "compact_fine", "compact_lesion", "efficientnet_lesion", "resnet50"]
+    network: Annotated[str, AfterValidator(_network)]
     image_size: Annotated[int, Field(ge=32, le=512)]
     standardise: bool
     weights: Annotated[str, Field(min_length=1)]
@@ -127,22 +134,15 @@ class Model(Section):
     batch_norm_momentum: Annotated[float, Field(gt=0, lt=1)]
 
     @property
-    def draws_lesions(self) -> bool:
-        """Whether the network answers from a map of lesions, and must be taught where they are."""
-        return self.network.endswith("_lesion")
-
-    @property
-    def coarsest(self) -> int:
-        """The stride of the coarsest features that the network enlarges again, which must divide `image_size`; 1 where
-        it enlarges none."""
-        return {"compact_lesion": 16, "efficientnet_lesion": 32}.get(self.network, 1)
+    def architecture(self) -> Architecture:
+        return ARCHITECTURES[self.network]
 
     @model_validator(mode="after")
     def _weights_can_be_had(self) -> "Model":
         if self.weights in ("none", "imagenet"):
             if self.weights_sha256 is not None:
                 raise ValueError(f"weights_sha256 belongs to a weights file, but weights is {self.weights!r}: use null")
-            if self.weights == "imagenet" and self.network.startswith("compact"):
+            if self.weights == "imagenet" and not self.architecture.imagenet:
                 raise ValueError(f"weights is imagenet: there are none for {self.network}; use none")
         elif self.weights_sha256 is None:
             raise ValueError(f"weights names the file {self.weights!r}: weights_sha256 must give its sha256")
@@ -183,12 +183,20 @@ class Train(Section):
 
 
 class Counterfactual(Section):
-    remove: Share
-    insert: Share
-    sham: Share
+    """How often an image is changed; each is a share of the images that it can come to."""
+
+    remove: Share  # of the images with an outlined lesion: it is taken out, the label becomes the negative class
+    insert: Share  # of the images of the negative class: a training lesion is put in, the label becomes its own
+    sham: Share  # of the images then left alone: a patch without lesion is painted over, or put in; the label stays
+
+    @property
+    def changes_any(self) -> bool:
+        return bool(self.remove or self.insert or self.sham)
 
 
 class Appearance(Section):
+    """The largest strength of each change, in the unit of its function; 0, or 1 pixel for `low_resolution`: never."""
+
     invert: Share
     gamma: Annotated[float, Field(ge=0, le=2)]
     contrast: Annotated[float, Field(ge=0, lt=1)]
@@ -200,6 +208,10 @@ class Appearance(Section):
     blur: Annotated[float, Field(ge=0, le=0.1)]
     sharpen: Annotated[float, Field(ge=0, le=5)]
     rician_noise: Annotated[float, Field(ge=0, le=0.5)]
+
+    @property
+    def changes_any(self) -> bool:
+        return any(strength > (name == "low_resolution") for name, strength in self)
 
 
 class Plain(Section):
@@ -267,53 +279,34 @@ class Params(Section):
     plots: Plots
 
     @model_validator(mode="after")
-    def _target_is_known(self) -> "Params":
+    def _sections_agree(self) -> "Params":
+        network, rates = self.model.architecture, self.augment.counterfactual
         known = ["predicted", "actual", *self.dataset.classes]
         if self.gradcam.target not in known:
             raise ValueError(f"gradcam.target is {self.gradcam.target!r}: must be one of {', '.join(known)}")
-        return self
-
-    @model_validator(mode="after")
-    def _negative_is_known(self) -> "Params":
-        rates = self.augment.counterfactual
-        needs = {
-            f"model.network = {self.model.network}": self.model.draws_lesions,
-            "augment.counterfactual": bool(rates.remove or rates.insert or rates.sham),
-        }
-        for key, given in needs.items():
-            if given and self.dataset.negative is None:
+        for key, needs_negative in (
+            (f"model.network = {self.model.network}", network.lesion_map),
+            ("augment.counterfactual", rates.changes_any),
+        ):
+            if needs_negative and self.dataset.negative is None:
                 raise ValueError(f"{key}: dataset.negative is null; name the class that means 'no tumour'")
-        return self
-
-    @model_validator(mode="after")
-    def _plain_epochs_fit(self) -> "Params":
         if self.augment.plain.epochs > self.train.epochs:
             raise ValueError(
                 f"augment.plain.epochs is {self.augment.plain.epochs}: must be at most train.epochs, "
                 f"{self.train.epochs}"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _lesion_map_fits(self) -> "Params":
-        if self.model.draws_lesions and self.augment.mixup:
+        if network.lesion_map and self.augment.mixup:
             raise ValueError(
                 f"augment.mixup is {self.augment.mixup}: must be 0 for {self.model.network}, whose lesion map has one "
                 "class at each place"
             )
-        if self.model.image_size % self.model.coarsest:
+        size = self.model.image_size
+        if size % network.stride:
             raise ValueError(
-                f"model.image_size is {self.model.image_size}: must be a multiple of {self.model.coarsest} for "
-                f"{self.model.network}"
+                f"model.image_size is {size}: must be a multiple of {network.stride} for {self.model.network}"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _image_size_fits(self) -> "Params":
-        if self.model.image_size > self.crop.size:
-            raise ValueError(
-                f"model.image_size is {self.model.image_size}: must be at most crop.size, {self.crop.size}"
-            )
+        if size > self.crop.size:
+            raise ValueError(f"model.image_size is {size}: must be at most crop.size, {self.crop.size}")
         return self
 
 

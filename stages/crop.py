@@ -20,10 +20,10 @@ from brain_mri import results
 from brain_mri.copies.descriptions import Description, describe, write_descriptions
 from brain_mri.errors import UserError, run
 from brain_mri.files import progress, read_csv, replacing, write_csv, write_png
-from brain_mri.images.cropping import cut_out, head_of
-from brain_mri.images.imaging import cut, resize_mask
-from brain_mri.images.reading import BadImage, Limits, decode_grey, read_file
-from brain_mri.images.records import ImageRecord, read_records, write_records
+from brain_mri.images.badimage import BadImage, Limits, Refused
+from brain_mri.images.crop import cut, cut_out, find_head, resize_mask
+from brain_mri.images.dataset import ImageRecord, read_records, write_records
+from brain_mri.images.decode import decode_grey, read_file
 from brain_mri.params import Crop, load_params
 from brain_mri.workers import workers
 
@@ -43,22 +43,13 @@ class Cropped:
     sha256: str  # of the file
 
 
-@dataclass(frozen=True)
-class Quarantined:
-    """An image that cannot."""
-
-    path: str
-    reason: str
-    size: int  # bytes
-
-
 def main() -> None:
     params = load_params()
     records = read_records("data/raw.csv")
     if len({cropped_name(record.path) for record in records}) < len(records):
         raise UserError("data/raw: two images differ by an added .png alone in their names; rename one")
     used: list[Cropped] = []
-    bad = [Quarantined(row["path"], row["reason"], int(row["size"])) for row in read_csv("data/refused.csv")]
+    bad = [Refused(row["path"], row["reason"], int(row["size"])) for row in read_csv("data/refused.csv")]
     with replacing("data/cropped") as own, replacing("data/external") as external, replacing(DESCRIPTIONS) as folder:
         for images in (own, external):
             (images / "images").mkdir(parents=True)
@@ -66,7 +57,7 @@ def main() -> None:
         work = partial(crop_one, settings=params.crop, own=own, external=external)
         with write_descriptions(folder) as write_description, workers() as pool:
             for result in progress(pool.map(work, records, chunksize=16), "crop", len(records)):
-                if isinstance(result, Quarantined):
+                if isinstance(result, Refused):
                     bad.append(result)
                 else:
                     cropped, description = result
@@ -82,17 +73,15 @@ def main() -> None:
     write_csv("data/sizes.csv", sizes, SIZES)
 
 
-def crop_one(
-    record: ImageRecord, settings: Crop, own: Path, external: Path
-) -> tuple[Cropped, Description] | Quarantined:
+def crop_one(record: ImageRecord, settings: Crop, own: Path, external: Path) -> tuple[Cropped, Description] | Refused:
     """Crop one image and its mask, and describe it for the audit, from one decoding; runs in a worker process."""
     limits = Limits(settings.min_side, settings.max_pixels)
     try:
         data = read_file(RAW / record.path, limits, RAW)
         grey = decode_grey(data, limits, record.path)
     except BadImage as error:
-        return Quarantined(record.path, str(error), (RAW / record.path).lstat().st_size)
-    head = head_of(grey, settings)
+        return Refused(record.path, str(error), (RAW / record.path).lstat().st_size)
+    head = find_head(grey, settings)
     name = cropped_name(record.path)
     folder = external if record.part == "External" else own
     write_png(folder / "images" / name, cut_out(grey, head, settings))
@@ -115,7 +104,7 @@ def cropped_name(path: str) -> str:
     return path if path.endswith(".png") else f"{path}.png"
 
 
-def stop_when_too_many(bad: list[Quarantined], found: int, allowed: float) -> None:
+def stop_when_too_many(bad: list[Refused], found: int, allowed: float) -> None:
     if len(bad) > allowed * found:
         listed = "; ".join(f"{file.path}: {file.reason}" for file in bad[:10])
         raise UserError(
@@ -124,7 +113,7 @@ def stop_when_too_many(bad: list[Quarantined], found: int, allowed: float) -> No
         )
 
 
-def summary(used: list[Cropped], bad: list[Quarantined], ignored: int) -> dict:
+def summary(used: list[Cropped], bad: list[Refused], ignored: int) -> dict:
     """Count what was found and used, and by how much the crop shrinks an image."""
     kept = [float(np.prod(u.cut_shape) / np.prod(u.shape)) for u in used]
     return {

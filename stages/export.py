@@ -1,4 +1,4 @@
-"""export: write each network as ONNX, for predict.py and for programs that do not know Keras.
+"""export: write each network as ONNX, for predictions and for programs that do not know Keras.
 
 Reads   models/{noaug,aug}.keras, data/split/test.csv, data/cropped, params `dataset.classes`, `model.image_size`.
 Writes  models/{noaug,aug}.onnx, after comparing their answers to Keras's on every test image; their metadata say how
@@ -21,8 +21,8 @@ from brain_mri.network.machine import set_up
 from brain_mri.network.saved import load_for
 from brain_mri.params import load_params
 from brain_mri.prediction.exporting import export, in_float32
-from brain_mri.prediction.inner import BATCH, predict_all, with_all_outputs
 from brain_mri.prediction.onnx_network import Network
+from brain_mri.prediction.outputs import predict_batches, with_all_outputs
 
 PIPELINES = ("noaug", "aug")
 COMPARED = ("logits", "probabilities", "calibrated")
@@ -41,11 +41,9 @@ def main() -> None:
         export(model, target, card, digest)
         network, exported = with_all_outputs(model, card["temperature"]), Network(target, digest, params.train.threads)
         worst = 0.0
-        for start in range(0, len(images), BATCH):
-            batch = images[start : start + BATCH]
-            keras_said, onnx_said = predict_all(network, batch), exported.run(batch)
-            for name in COMPARED:
-                worst = max(worst, difference(keras_said[name], onnx_said[name]))
+        for batch, expected in predict_batches(network, images):
+            found = exported.run(batch)
+            worst = max(worst, *(difference(expected[name], found[name]) for name in COMPARED))
         if worst > TOLERANCE:
             Path(target).unlink()
             raise UserError(

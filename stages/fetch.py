@@ -20,74 +20,77 @@ from brain_mri import results
 from brain_mri.errors import UserError, run
 from brain_mri.files import progress, read_csv, replacing, write_csv, write_png
 from brain_mri.images.badimage import Limits
-from brain_mri.images.records import ImageRecord, write_records
+from brain_mri.images.dataset import ImageRecord, write_records
 from brain_mri.params import External, Params, Phantoms, Published, load_params
 from brain_mri.phantoms import phantom
 from brain_mri.sources import archive, external, figshare, folder, kaggle, outlines
-from brain_mri.sources.records import Fetched
+from brain_mri.sources.container import locate
+from brain_mri.sources.raw import Fetched, source_card
 from brain_mri.workers import workers
 
-RAW, MASKS = Path("data/raw"), Path("data/masks")
+DATA = Path("data")
+RAW, MASKS = DATA / "raw", DATA / "masks"
 
 
 def main() -> None:
     params = load_params()
-    root = Path(params.code)
+    downloads = Path(params.code) / "downloads"
     limits = Limits(params.crop.min_side, params.crop.max_pixels)
     for old in (RAW, MASKS):
         shutil.rmtree(old, ignore_errors=True)
-    about, fetched = fetch(params, root, limits)
-    records = with_groups(fetched.records, root, params.dataset.groups)
-    tables = {"dataset": {**about, "images": count(records), "ignored": fetched.ignored}}
+    about, fetched = fetch(params, downloads, limits)
+    records = with_groups(fetched.records, Path(params.code), params.dataset.groups)
+    tables: dict = {"dataset": {**about, "images": count(records), "ignored": fetched.ignored}}
     refused = list(fetched.refused)
     if isinstance(params.dataset, Published) and params.dataset.outlines:
-        tables["dataset"]["outlines"] = outlines.describe()
+        tables["dataset"]["outlines"] = outlines.SOURCE
     if params.external:
-        about, added = fetch_external(params.external, root, limits)
+        about, added = fetch_external(params.external, downloads, limits)
         records += added.records
         refused += added.refused
         tables["external"] = {**about, "images": count(added.records), "ignored": added.ignored}
     write_records("data/raw.csv", records)
-    write_csv("data/refused.csv", [vars(file) for file in refused], ["path", "reason", "size"])
+    write_csv("data/refused.csv", map(vars, refused), ["path", "reason", "size"])
     results.write("metrics/dataset.json", tables)
 
 
-def fetch(params: Params, root: Path, limits: Limits) -> tuple[dict[str, str], Fetched]:
+def fetch(params: Params, downloads: Path, limits: Limits) -> tuple[dict[str, str], Fetched]:
     """Copy the study's own images; return what is known of the source, and what came of it."""
-    dataset, downloads = params.dataset, root / "downloads"
+    dataset = params.dataset
     if isinstance(dataset, Phantoms):
-        return phantom.describe(), draw_phantoms(dataset)
+        return phantom.SOURCE, draw_phantoms(dataset)
     if isinstance(dataset, Published):
-        return archive.describe(), fetch_published(dataset, root, limits)
+        return archive.SOURCE, fetch_published(dataset, Path(params.code), downloads, limits)
     if dataset.source == "figshare":
-        source = archive.locate(dataset.name, downloads, figshare.HINT)
-        return figshare.describe(), figshare.unpack(source, RAW, MASKS, dataset.classes, limits)
-    source = archive.locate(dataset.name, downloads)
-    return folder.describe(source), folder.unpack(source, RAW, MASKS, dataset.classes, limits)
+        source = locate(dataset.name, downloads, figshare.HINT)
+        return figshare.SOURCE, figshare.unpack(source, DATA, dataset.classes, limits)
+    source = locate(dataset.name, downloads)
+    return source_card(source.stem), folder.unpack(source, DATA, dataset.classes, limits)
 
 
-def fetch_published(dataset: Published, root: Path, limits: Limits) -> Fetched:
+def fetch_published(dataset: Published, root: Path, downloads: Path, limits: Limits) -> Fetched:
     """Check that the data set is the one that the fingerprint names, copy its images, draw its lesion outlines."""
-    downloads = root / "downloads"
-    source = kaggle.download(downloads) if dataset.source == "kaggle" else archive.locate(dataset.name, downloads)
-    archive.verify(source, dataset.fingerprint)
-    fetched = archive.unpack(source, RAW, MASKS, dataset.classes, limits)
+    downloaded = dataset.source == "kaggle"
+    source = kaggle.download(downloads) if downloaded else locate(dataset.name, downloads, archive.HINT)
+    archive.verify(source, dataset.fingerprint, dataset.classes)
+    fetched = archive.unpack(source, DATA, dataset.classes, limits)
     if dataset.outlines is None:
         return fetched
     polygons = outlines.read_outlines(root / dataset.outlines)
-    return replace(fetched, records=outlines.write_outline_masks(polygons, fetched.records, RAW, MASKS, limits))
+    return replace(fetched, records=outlines.write_outline_masks(polygons, fetched.records, DATA, limits))
 
 
-def fetch_external(settings: External, root: Path, limits: Limits) -> tuple[dict[str, str], Fetched]:
+def fetch_external(settings: External, downloads: Path, limits: Limits) -> tuple[dict[str, str], Fetched]:
     """Copy the external test set; where it is not at hand and not required, say so and go on without."""
+    about = external.describe(settings.name)
     try:
-        source = archive.locate(settings.name, root / "downloads", external.hint(settings.name))
+        source = locate(settings.name, downloads, external.hint(settings.name))
     except UserError as error:
         if settings.required:
             raise
         print(f"fetch: no external test set: {error}", file=sys.stderr)
-        return {**external.describe(settings.name), "missing": "not at hand"}, Fetched([])
-    return external.describe(settings.name), external.unpack(source, RAW, MASKS, settings.classes, limits)
+        return {**about, "missing": "not at hand"}, Fetched([])
+    return about, external.unpack(source, DATA, settings.classes, limits)
 
 
 def draw_phantoms(dataset: Phantoms) -> Fetched:
@@ -115,13 +118,13 @@ def draw_phantom(task: tuple[str, str, int, int, int, Path, Path]) -> ImageRecor
 
 
 def with_groups(records: list[ImageRecord], root: Path, table: str | None) -> list[ImageRecord]:
-    """Take groups known from elsewhere (a CSV of path and group) for patients: they stay on one side of a split."""
+    """Take groups known beforehand (a CSV of path and group) for patients: they stay on one side of a split."""
     if table is None:
         return records
     groups = {row.get("path", ""): row.get("group", "") for row in read_csv(root / table)}
-    if strangers := sorted(set(groups) - {record.path for record in records}):
+    if unknown := sorted(set(groups) - {record.path for record in records}):
         raise UserError(
-            f"dataset.groups = {table}: no image {strangers[0]!r} in data/raw; its columns are path "
+            f"dataset.groups = {table}: no image {unknown[0]!r} in data/raw; its columns are path "
             "(as in data/raw.csv) and group"
         )
     return [replace(record, patient=groups.get(record.path) or record.patient) for record in records]

@@ -22,10 +22,10 @@ from brain_mri.evaluation import calibration, errors, selective
 from brain_mri.figures import data, evaluation, explanations, probing
 from brain_mri.figures.evaluation import PIPELINE_NAMES
 from brain_mri.files import read_arrays, read_csv, replacing
-from brain_mri.images.cropping import cut_out, head_of
-from brain_mri.images.dataset import Sample, labels_of, load_images, read_samples
-from brain_mri.images.reading import Limits, read_grey
-from brain_mri.images.records import read_records
+from brain_mri.images.badimage import Limits
+from brain_mri.images.crop import cut_out, find_head
+from brain_mri.images.dataset import Sample, labels_of, load_images, read_records, read_samples
+from brain_mri.images.decode import read_grey
 from brain_mri.params import PIPELINES, Params, load_params
 from brain_mri.statistics.metrics import confusion_matrix
 
@@ -53,7 +53,7 @@ def draw_data(params: Params) -> None:
     for label in params.dataset.classes:
         path = next(row["path"] for row in sizes if labels[row["path"]] == label)
         grey = read_grey(Path("data/raw") / path, limits, root=Path("data/raw"))
-        head = head_of(grey, params.crop)
+        head = find_head(grey, params.crop)
         steps[label] = grey, head, cut_out(grey, head, params.crop)
     data.crop_steps(steps, params.plots.dpi)
     before, after = ([(int(row[f"{kind}height"]), int(row[f"{kind}width"])) for row in sizes] for kind in ("", "cut_"))

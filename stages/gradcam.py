@@ -17,9 +17,9 @@ import numpy as np
 
 from brain_mri import results
 from brain_mri.errors import run
-from brain_mri.explanation import localisation, summary
+from brain_mri.explanation import faithfulness, localisation, summary
 from brain_mri.explanation.saliency import Explainer, displayed, normalise
-from brain_mri.explanation.summary import CONTROLS, MANY_PASSES, Cases, Measure, without
+from brain_mri.explanation.summary import CONTROLS, MANY_PASSES, Cases, without
 from brain_mri.files import read_arrays, replacing, write_arrays
 from brain_mri.images.dataset import groups_of, labels_of, load_images, load_masks, read_samples
 from brain_mri.network.machine import set_up
@@ -37,7 +37,6 @@ def main() -> None:
     labels = labels_of(samples, classes)
     images, masks = (load(samples, params.model.image_size) for load in (load_images, load_masks))
     cases = Cases(images, masks, labels, groups_of(samples), targets=labels)
-    how = Measure(classes, params.evaluate.batch_size, params.evaluate.resamples, params.evaluate.seed)
     outlined = np.any(masks, axis=(1, 2))
     few = summary.evenly(labels, outlined, params.gradcam.images)
     table: dict = {
@@ -55,12 +54,12 @@ def main() -> None:
             predictions = read_arrays(f"data/logits/{pipeline}.npz")["test"].argmax(1)
             explained = replace(cases, targets=targets(params, labels, predictions))
             write_samples(explainer, explained, predictions, folder / pipeline, params)
-            table[pipeline] = measure(pipeline, explainer, explained, few, how, folder / pipeline)
-            write_cascade(explainer, explained, predictions, how, folder / pipeline)
+            table[pipeline] = measure(pipeline, explainer, explained, few, params, folder / pipeline)
+            write_cascade(explainer, explained, predictions, params, folder / pipeline)
             of_model = without(explainer.methods, CONTROLS)
-            maps[pipeline] = explainer.explain(images[few], labels[few], of_model, how.batch_size)
+            maps[pipeline] = explainer.explain(images[few], labels[few], of_model, params.evaluate.batch_size)
     table["chance"] = summary.chance(masks[outlined])
-    table["agreement"] = {"n": len(few), **summary.agree(maps["noaug"], maps["aug"], cases.take(few), how)}
+    table["agreement"] = {"n": len(few), **summary.agree(maps["noaug"], maps["aug"], cases.take(few), params)}
     results.write("metrics/gradcam.json", table)
 
 
@@ -71,28 +70,28 @@ def targets(params: Params, labels: np.ndarray, predictions: np.ndarray) -> np.n
     return known[target] if target in known else np.full_like(labels, params.dataset.classes.index(target))
 
 
-def measure(pipeline: str, explainer: Explainer, cases: Cases, few: np.ndarray, how: Measure, folder: Path) -> dict:
+def measure(pipeline: str, explainer: Explainer, cases: Cases, few: np.ndarray, params: Params, folder: Path) -> dict:
     """Return a pipeline's tables and write the curves behind them; `few` are the places of what takes many passes."""
     outlined = np.any(cases.masks, axis=(1, 2))
     quick = without(explainer.methods, MANY_PASSES)
     some, hit = cases.take(few), outlined[few]
-    maps = explainer.explain(some.images, some.targets, None, how.batch_size)
+    maps = explainer.explain(some.images, some.targets, None, params.evaluate.batch_size)
     table: dict = {"layer": explainer.layer, "map_size": explainer.parts.trunk.output.shape[1:3]}
-    table |= summary.localise(explainer, cases.take(outlined), quick, how, pipeline)
+    table |= summary.localise(explainer, cases.take(outlined), quick, params, pipeline)
     scores = summary.score({method: maps[method][hit] for method in MANY_PASSES}, some.masks[hit])
-    table |= summary.tabulate([scores], some.take(hit), how)
+    table |= summary.tabulate([scores], some.take(hit), params)
 
-    faithfulness, curves = summary.faithful(explainer.model, maps, some, how, pipeline)
+    areas, curves = summary.faithful(explainer.model, maps, some, params, pipeline)
     arrays = {name: np.stack(list(lines.values())) for name, lines in curves.items()}
-    fractions = {f"{name}_fractions": np.array(values) for name, values in summary.curve_fractions().items()}
+    fractions = {f"{name}_fractions": np.array(values) for name, values in faithfulness.FRACTIONS.items()}
     write_arrays(folder / "curves.npz", {"methods": np.array(list(maps)), **arrays, **fractions})
-    randomised = summary.randomise(explainer, maps, some, how, pipeline)
+    randomised = summary.randomise(explainer, maps, some, params, pipeline)
     for verdict in randomised["verdicts"].values():
         print(f"{pipeline}: {verdict['sentence']}")
     return table | {
-        "faithfulness": {"n": len(few), **faithfulness},
+        "faithfulness": {"n": len(few), **areas},
         "sanity": {"n": len(few), **randomised},
-        "stability": {"n": len(few), **summary.stable(explainer, maps, some, how)},
+        "stability": {"n": len(few), **summary.stable(explainer, maps, some, params)},
     }
 
 
@@ -113,10 +112,10 @@ def write_samples(explainer: Explainer, cases: Cases, predictions: np.ndarray, f
         write_arrays(folder / f"{name}.npz", arrays | calls)
 
 
-def write_cascade(explainer: Explainer, cases: Cases, predictions: np.ndarray, how: Measure, folder: Path) -> None:
+def write_cascade(explainer: Explainer, cases: Cases, predictions: np.ndarray, params: Params, folder: Path) -> None:
     """Write what becomes of one sample's maps, 0 to 1, as the weights are randomised."""
     place = first_lesion(cases.labels, predictions, cases.masks)
-    steps = summary.cascade_maps(explainer, cases.take([place]), how)
+    steps = summary.cascade_maps(explainer, cases.take([place]), params)
     maps = np.stack([[normalise(values[None])[0] for values in maps.values()] for maps in steps.values()])
     arrays = {"steps": np.array(list(steps)), "methods": np.array(list(steps["as learned"])), "maps": maps}
     calls = {"labels": cases.labels[[place]], "predictions": predictions[[place]], "targets": cases.targets[[place]]}

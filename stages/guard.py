@@ -1,9 +1,9 @@
-"""guard: learn what the training images look like, so that `predict.py` can warn of what is no brain MRI; measure it.
+"""guard: learn what the training images look like, so that a prediction can warn of what is no brain MRI; measure it.
 
 Reads   models/{noaug,aug}.keras, data/split, data/cropped, data/external, params `crop`, `model.image_size`.
 Writes  models/{noaug,aug}-guard.npz (the detector), metrics/guard.json: by pipeline the share of images that it flags
         though they are brain MRI (`false_alarms`: validation, on which its threshold is set; test; external) and the
-        share of strange pictures that it flags (`hits`: `choosing`, from which it has learned, drawn afresh, and
+        share of other pictures that it flags (`hits`: `choosing`, from which it has learned, drawn afresh, and
         `measuring`, kinds of pictures that it has not seen; each also by kind).
 """
 
@@ -14,22 +14,22 @@ import numpy as np
 from brain_mri import results
 from brain_mri.errors import run
 from brain_mri.files import progress
-from brain_mri.images.cropping import crop, to_network
+from brain_mri.images.crop import crop, to_network
 from brain_mri.images.dataset import EXTERNAL, load_images, read_samples
 from brain_mri.network.machine import set_up
 from brain_mri.network.saved import load_for
 from brain_mri.params import Params, load_params
-from brain_mri.prediction import novelty, strangers
-from brain_mri.prediction.inner import predict_maps, with_inner_outputs
+from brain_mri.prediction import novelty, other_pictures
+from brain_mri.prediction.outputs import predict_batches, with_all_outputs
 
 PIPELINES = ("noaug", "aug")
 FALSE_ALARMS = 0.005  # share of the validation images beyond the threshold
-EACH = 25  # pictures of each kind of strangers
+EACH = 25  # pictures of each kind
 # Drawn with these seeds: the pictures that teach are not those that measure.
 DRAWN = {
-    "teaching": (strangers.CHOOSING, 0),
-    "choosing": (strangers.CHOOSING, 1),
-    "measuring": (strangers.MEASURING, 0),
+    "teaching": (other_pictures.CHOOSING, 0),
+    "choosing": (other_pictures.CHOOSING, 1),
+    "measuring": (other_pictures.MEASURING, 0),
 }
 
 
@@ -39,14 +39,14 @@ def main() -> None:
     size = params.model.image_size
     own = {name: load_images(read_samples(f"data/split/{name}.csv"), size) for name in ("train", "val", "test")}
     own["external"] = load_images(read_samples("data/split/external.csv"), size, EXTERNAL)
-    drawn = {name: strangers.draw(kinds, EACH, seed) for name, (kinds, seed) in DRAWN.items()}
+    drawn = {name: other_pictures.draw(kinds, EACH, seed) for name, (kinds, seed) in DRAWN.items()}
     images = own | {name: as_inputs(pictures, params) for name, (pictures, _) in drawn.items()}
     table = {}
     for pipeline in progress(PIPELINES, "guard"):
-        model, _ = load_for(params.dataset.classes, f"models/{pipeline}.keras")
-        network = with_inner_outputs(model)
+        model, card = load_for(params.dataset.classes, f"models/{pipeline}.keras")
+        network = with_all_outputs(model, card["temperature"])
         described = {
-            name: np.concatenate([novelty.describe(*batch) for batch in predict_maps(network, part)])
+            name: np.concatenate([novelty.describe(*batch) for batch in predict_batches(network, part)])
             for name, part in images.items()
             if len(part)
         }

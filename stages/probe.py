@@ -20,7 +20,7 @@ from brain_mri.errors import run
 from brain_mri.files import progress, write_arrays, write_csv
 from brain_mri.images.dataset import EXTERNAL, Sample, groups_of, labels_of, load_images, load_masks, read_samples
 from brain_mri.images.groups import merge_groups
-from brain_mri.network.features import look
+from brain_mri.network.features import predict_with_features
 from brain_mri.network.machine import set_up
 from brain_mri.network.saved import load_for
 from brain_mri.params import PIPELINES, Params, load_params
@@ -61,7 +61,7 @@ def main() -> None:
     said = {}
     for pipeline in progress(PIPELINES, "probe"):
         model, _ = load_for(params.dataset.classes, f"models/{pipeline}.keras")
-        said[pipeline], features = look(model, shown, params.evaluate.batch_size)
+        said[pipeline], features = predict_with_features(model, shown, params.evaluate.batch_size)
         rates, moved = probe_rates(subject, clear, said[pipeline], params), transplants(subject, said[pipeline], params)
         report[pipeline] = {
             "verdict": shortcuts.verdict(pipeline, rates["inpainted"], moved, params.dataset.negative),

@@ -26,9 +26,8 @@ from brain_mri.copies.leakage import (
 from brain_mri.copies.splitting import assign_splits
 from brain_mri.errors import UserError, run
 from brain_mri.files import write_csv
-from brain_mri.images.dataset import Sample, write_samples
+from brain_mri.images.dataset import ImageRecord, Sample, read_records, write_samples
 from brain_mri.images.groups import merge_groups
-from brain_mri.images.records import ImageRecord, read_records
 from brain_mri.params import load_params
 
 

@@ -2,7 +2,8 @@
 
     python stages/train.py noaug|aug
 
-Reads   data/split/{train,val}.csv, data/cropped, params `model`, `train`, `dataset.classes`, and for aug `augment`.
+Reads   data/split/{train,val}.csv, data/cropped, params `model`, `train`, `dataset.classes`, `dataset.negative`,
+        `crop`, and for aug `augment`.
 Writes  models/<pipeline>.keras (the weights of the lowest validation loss; it takes raw grey images, 0 to 255),
         plots/history/<pipeline>.csv, dvclive/<pipeline> (live metrics).
 
@@ -11,46 +12,28 @@ devices are used, and several processes train together where the environment say
 """
 
 import argparse
-import fcntl
-import hashlib
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import keras
 import numpy as np
 from scmrepo.exceptions import SCMError
 
-from brain_mri.augmentation.affine import Affine
-from brain_mri.augmentation.appearance import Appearance
-from brain_mri.augmentation.counterfactual import Counterfactuals, Rates
-from brain_mri.augmentation.policy import Plain, Policy
 from brain_mri.errors import UserError, run
-from brain_mri.files import progress, remove, write_csv
-from brain_mri.images.cropping import cut_out, head_of, to_network
+from brain_mri.files import remove, write_csv
 from brain_mri.images.dataset import labels_of, load_images, load_masks, read_samples
 from brain_mri.images.examples import Draw, Examples
-from brain_mri.images.imaging import cut, resize_mask
 from brain_mri.network.batches import predict_logits
-from brain_mri.network.distribution import from_first, is_first, leave, processes, spread, together
-from brain_mri.network.lesion import has_lesion_map
-from brain_mri.network.machine import out_of_memory, set_up
+from brain_mri.network.distribution import is_first, process_group, shut_down, use_all_devices
+from brain_mri.network.interruption import Stopped
+from brain_mri.network.machine import out_of_memory, set_precision, set_up
 from brain_mri.network.model import build
-from brain_mri.network.objective import Recipe
-from brain_mri.network.resume import Row
+from brain_mri.network.resume import Row, discard_states, only_one, state_file
 from brain_mri.network.saved import save
 from brain_mri.network.temperature import fit_temperature
-from brain_mri.network.training import Stopped, fit
+from brain_mri.network.training import fit
 from brain_mri.params import Params, load_params
-from brain_mri.phantoms.phantom import phantom
 from dvclive import Live
-
-UNCHANGED = Appearance(0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0)
-PHANTOMS = 400  # drawn once, in about ten seconds; each comes as often as augment.phantoms says, changed anew
-RESUME = Path(".resume")  # git-ignored and no output of the stage: DVC removes a stage's outputs before it runs
 
 
 def main() -> None:
@@ -58,7 +41,7 @@ def main() -> None:
     parser.add_argument("pipeline", choices=["noaug", "aug"])
     pipeline = parser.parse_args().pipeline
     params = load_params()
-    with only_one(pipeline), together():
+    with only_one(pipeline), process_group():
         try:
             train(pipeline, params)
         except Stopped as stopped:
@@ -78,63 +61,46 @@ def main() -> None:
 
 
 def train(pipeline: str, params: Params) -> None:
-    negative = params.dataset.negative_class
-    set_up(params.train.threads, params.train.deterministic, params.train.precision)
-    recipe = recipe_of(params)
-    spread(recipe.batch_size)
-    model = network(params, params.model.weights, negative)
-    lesions = has_lesion_map(model)
-    masks = lesions or any(vars(params.augment.counterfactual).values())
+    settings, classes, negative = params.train, params.dataset.classes, params.dataset.negative_class
+    lesions = params.model.architecture.lesion_map
+    set_up(settings.threads, settings.deterministic, settings.precision)
+    use_all_devices(settings.batch_size)
+
+    masks = lesions or (pipeline == "aug" and params.augment.counterfactual.changes_any)
     training, validation = (load_split(name, params, masks) for name in ("train", "val"))
     count = len(training.labels)
-    if recipe.batch_size > count:
-        raise UserError(f"train.batch_size = {recipe.batch_size}: the training split has {count} images; lower it")
-    draw = drawing(pipeline, training, params, negative)
+    if settings.batch_size > count:
+        raise UserError(f"train.batch_size = {settings.batch_size}: the training split has {count} images; lower it")
+    draw = augmented(training, params) if pipeline == "aug" else as_they_are(training)
 
-    digest = key(pipeline, params, training, validation)
-    if from_first(digest.encode()) != digest.encode():
-        raise UserError(
-            "train: process 0 has other parameters, data or code than this one; bring the same to each machine"
-        )
-    state_file = RESUME / f"{pipeline}-{digest}.npz"
-    fitted = partial(fit, model, draw, count, validation, recipe, state_file, negative=negative if lesions else None)
+    model = build(params.model, len(classes), settings.seed, negative)
+    state = state_file(pipeline, what_decides(pipeline, params), (training, validation))
+    fitted = partial(fit, model, draw, count, validation, settings, state, negative=negative if lesions else None)
     if not is_first():  # the first process writes the results
         fitted(lambda row: None)
-        leave()
+        shut_down()
         return
-    if not state_file.exists() and (others := sorted(RESUME.glob(f"{pipeline}-*.npz"))):
-        print(f"train: {others[0]} is the state of a run with other parameters, data or code; training starts anew")
     remove(Path("dvclive") / pipeline)
     with Live(f"dvclive/{pipeline}", save_dvc_exp=False, dvcyaml=None, monitor_system=False) as live:
         outcome = fitted(partial(log, live))
     trained = model.get_weights()
-    if leave() or params.train.precision != "float32":  # how a model was trained does not bind who uses it
-        keras.config.set_dtype_policy("float32")
-        model = network(params, "none", negative)
+    if shut_down() or settings.precision != "float32":  # how a model was trained does not bind who uses it
+        set_precision("float32")
+        model = build(params.model.model_copy(update={"weights": "none"}), len(classes), settings.seed, negative)
         model.set_weights(trained)
-    logits = predict_logits(model, validation.images, recipe.batch_size)
-    temperature = fit_temperature(validation.labels, logits)
-    save(model, Path(f"models/{pipeline}.keras"), card(pipeline, temperature, params))
+    logits = predict_logits(model, validation.images, settings.batch_size)
+    card = {  # what a program needs to feed the model and to read its answer
+        "pipeline": pipeline,
+        "classes": classes,
+        "image_size": params.model.image_size,
+        "crop": params.crop.model_dump(),
+        "temperature": fit_temperature(validation.labels, logits),  # softmax(logits / temperature) is calibrated
+    }
+
+    save(model, Path(f"models/{pipeline}.keras"), card)
     write_csv(f"plots/history/{pipeline}.csv", outcome.history, list(outcome.history[0]))
-    for file in RESUME.glob(f"{pipeline}-*.npz"):
-        file.unlink()
+    discard_states(pipeline)
     print(f"{pipeline}: {len(outcome.history)} epochs, the best is epoch {outcome.best_epoch}")
-
-
-def network(params: Params, weights: str, negative: int | None) -> keras.Model:
-    settings = params.model
-    return build(
-        settings.network,
-        settings.image_size,
-        len(params.dataset.classes),
-        settings.dropout,
-        settings.batch_norm_momentum,
-        weights,
-        settings.weights_sha256,
-        params.train.seed,
-        settings.standardise,
-        negative,
-    )
 
 
 def load_split(name: str, params: Params, masks: bool) -> Examples:
@@ -146,43 +112,22 @@ def load_split(name: str, params: Params, masks: bool) -> Examples:
     return examples
 
 
-def drawing(pipeline: str, training: Examples, params: Params, negative: int | None) -> Draw:
-    """Return what draws a batch: the images as they are, or each changed by a draw of its own."""
-    if pipeline == "noaug":
-        return lambda indices, epoch: training[indices]
-    settings = params.augment
-    rates = Rates(**settings.counterfactual.model_dump())
-    appearance = Appearance(**settings.appearance.model_dump())
-    policy = Policy(
-        params.train.seed,
-        phantoms(params, params.train.seed, PHANTOMS) if settings.phantoms else None,
-        settings.phantoms,
-        Counterfactuals(training, rates, negative) if any(vars(rates).values()) and negative is not None else None,
-        Affine(settings.rotation, settings.shift, settings.zoom, settings.flip),
-        appearance if appearance != UNCHANGED else None,
-        Plain(params.train.epochs - settings.plain.epochs, settings.plain.share),
-        settings.mixup,
-    )
-    return partial(policy.draw, training)
+def as_they_are(training: Examples) -> Draw:
+    return lambda indices, epoch: training[indices]
 
 
-def phantoms(params: Params, seed: int, count: int) -> Examples:
-    """Draw phantoms of the study's classes, one after the other, and crop them as its images; UserError for a class
-    that none is drawn of."""
-    classes, size = params.dataset.classes, params.model.image_size
-    images, masks = np.empty((count, size, size, 1), np.uint8), np.empty((count, size, size), bool)
-    labels = np.arange(count) % len(classes)
-    for place in progress(range(count), "phantoms"):
-        drawn = phantom(classes[labels[place]], seed, place)
-        head = head_of(drawn.image, params.crop)
-        images[place] = to_network(cut_out(drawn.image, head, params.crop)[None], size)[0]
-        masks[place] = resize_mask(cut(drawn.mask, head.box), size) > 0
-    return Examples(images, labels, masks, np.ones(count, bool))
+def augmented(training: Examples, params: Params) -> Draw:
+    # Imported here alone: a change of the augmentation must not train `noaug` again.
+    from brain_mri.augmentation.policy import Policy
+
+    return Policy(training, params).draw
 
 
-def recipe_of(params: Params) -> Recipe:
-    settings = params.train.model_dump(exclude={"threads", "deterministic", "precision", "plateau"})
-    return Recipe(**settings, **{f"plateau_{name}": value for name, value in params.train.plateau.model_dump().items()})
+def what_decides(pipeline: str, params: Params) -> tuple:
+    """Return the parameters that the result of a training depends on."""
+    settings = params.train.model_dump(exclude={"checkpoint_minutes"})
+    decides = (params.model, settings, params.dataset.classes, params.dataset.negative)
+    return (*decides, params.augment, params.crop) if pipeline == "aug" else decides
 
 
 def log(live: Live, row: Row) -> None:
@@ -190,54 +135,6 @@ def log(live: Live, row: Row) -> None:
         if name != "epoch":
             live.log_metric(name, value)
     live.next_step()
-
-
-def card(pipeline: str, temperature: float, params: Params) -> dict:
-    """What the model file tells about itself: what a program needs to feed it and to read its answer."""
-    return {
-        "pipeline": pipeline,
-        "classes": params.dataset.classes,
-        "image_size": params.model.image_size,
-        "crop": params.crop.model_dump(),
-        "temperature": temperature,  # softmax(logits / temperature) is calibrated on validation
-    }
-
-
-def key(pipeline: str, params: Params, *splits: Examples) -> str:
-    """Return a digest of all that the training depends on: a state saved under another one must not be resumed."""
-    train = params.train.model_dump(exclude={"checkpoint_minutes"})
-    digest = hashlib.sha256(repr((pipeline, params.model, train)).encode())
-    digest.update(f"{keras.__version__} {keras.backend.backend()}".encode())
-    if pipeline == "aug":
-        digest.update(repr((params.augment, params.crop, params.dataset.negative)).encode())
-    loaded = [module for name, module in sys.modules.items() if name.startswith("brain_mri.network")]
-    for file in [__file__, *sorted(str(module.__file__) for module in loaded)]:
-        digest.update(Path(file).read_bytes())
-    for examples in splits:
-        for part in vars(examples).values():
-            digest.update(b"" if part is None else part)
-    return digest.hexdigest()[:16]
-
-
-@contextmanager
-def only_one(pipeline: str) -> Iterator[None]:
-    """Hold this pipeline's lock: a killed `dvc` leaves its training running, and two must not write one model.
-
-    Each of the processes that train together has a lock of its own."""
-    RESUME.mkdir(exist_ok=True)
-    which = pipeline if is_first() else f"{pipeline}-{processes()[1]}"
-    with (RESUME / f"{which}.lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.seek(0)
-            raise UserError(
-                f"train {pipeline}: process {lock.read() or '?'} still trains it in this study; wait for it or stop it"
-            ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
 
 
 if __name__ == "__main__":

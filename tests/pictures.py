@@ -7,6 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from brain_mri.images.badimage import Limits
+
+LIMITS = Limits()
+
 
 def grey(seed: int, height: int = 40, width: int = 48) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)

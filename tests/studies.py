@@ -5,14 +5,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import yaml
+from brain_mri.prediction.inner import predict_maps, with_inner_outputs
 
 from brain_mri.files import write_json
-from brain_mri.images.cropping import to_network
+from brain_mri.images.crop import to_network
 from brain_mri.network.model import build
 from brain_mri.network.saved import save
 from brain_mri.params import load_params
 from brain_mri.prediction import novelty
-from brain_mri.prediction.inner import predict_maps, with_inner_outputs
 from brain_mri.prediction.inputs import read_crop
 
 ROOT = Path(__file__).parent.parent

@@ -25,7 +25,7 @@ from starlette.testclient import TestClient
 
 from bench.mutations import mutate, mutate_dicom, pictures, scans, volumes
 from brain_mri.files import write_csv
-from brain_mri.images.cropping import head_of
+from brain_mri.images.crop import find_head
 from brain_mri.params import load_params
 from brain_mri.phantoms.phantom import phantom
 from brain_mri.prediction.classifier import Answer, Classifier
@@ -72,7 +72,7 @@ def test_the_answer_is_that_of_predict(client: TestClient, classifier: Classifie
     assert (found["abstain"], found["warning"]) == (expected.abstain, False)
     assert np.array_equal(decoded(found["crop"]), crop)
     assert np.array_equal(decoded(found["image"]), disc(1))
-    top, bottom, left, right = head_of(disc(1), settings).box
+    top, bottom, left, right = find_head(disc(1), settings).box
     shown = {"top": top / 80, "left": left / 80, "height": (bottom - top) / 80, "width": (right - left) / 80}
     assert found["box"] == shown and found["size"] == [80, 80]
 

@@ -14,16 +14,16 @@ import onnx
 import onnxruntime
 import pytest
 import yaml
+from brain_mri.prediction.inner import predict_all, with_all_outputs
 
 from brain_mri.errors import UserError
 from brain_mri.files import write_png
-from brain_mri.images.cropping import crop, to_network
+from brain_mri.images.crop import crop, to_network
 from brain_mri.images.dataset import Sample, write_samples
 from brain_mri.network.model import build
 from brain_mri.network.saved import load, save
 from brain_mri.params import load_params
 from brain_mri.prediction.exporting import export, in_float32
-from brain_mri.prediction.inner import predict_all, with_all_outputs
 from brain_mri.prediction.onnx_network import Network
 
 ROOT = Path(__file__).parent.parent

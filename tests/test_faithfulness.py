@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
-from brain_mri.explanation.faithfulness import NEIGHBOURS, NOISE, area, deletion, impute, insertion, road
+from brain_mri.explanation.faithfulness import FRACTIONS, NEIGHBOURS, NOISE, area, curves, impute
 
 BOX = np.s_[4:8, 4:8]  # 16 of 400 pixels: 4 %
 
@@ -34,64 +34,52 @@ STEPS = (0, 0.02, 0.04, 0.5, 1)
 
 def test_deletion_by_hand() -> None:
     # Half of the box, then all of it becomes the image's mean, 4 % of white; later steps change nothing in the box.
-    curves = deletion(dark_images_with_a_white_box(), box_maps(), ONES, predict, STEPS)
-    np.testing.assert_allclose(curves, [[1, 0.52, 0.04, 0.04, 0.04]] * 3, rtol=1e-6)
-    np.testing.assert_allclose(
-        deletion(dark_images_with_a_white_box(), -box_maps(), ONES, predict, (0, 0.5, 0.96, 1)),
-        [[1, 1, 1, 0.04]] * 3,
-        rtol=1e-6,
-    )
+    images = dark_images_with_a_white_box()
+    found = curves("deletion", images, box_maps(), ONES, predict, STEPS)
+    np.testing.assert_allclose(found, [[1, 0.52, 0.04, 0.04, 0.04]] * 3, rtol=1e-6)
+    found = curves("deletion", images, -box_maps(), ONES, predict, (0, 0.5, 0.96, 1))
+    np.testing.assert_allclose(found, [[1, 1, 1, 0.04]] * 3, rtol=1e-6)
 
 
 def test_insertion_by_hand() -> None:
-    curves = insertion(dark_images_with_a_white_box(), box_maps(), ONES, predict, STEPS)
-    blurred = curves[0, 0]
-    assert 0.5 < blurred < 1
-    assert blurred < curves[0, 1] < 1
-    np.testing.assert_allclose(curves[:, 2:], 1)
+    found = curves("insertion", dark_images_with_a_white_box(), box_maps(), ONES, predict, STEPS)
+    assert 0.5 < found[0, 0] < found[0, 1] < 1
+    np.testing.assert_allclose(found[:, 2:], 1)
 
 
-def test_a_true_map_beats_noise_and_its_opposite_in_every_curve() -> None:
-    images, noise = dark_images_with_a_white_box(), np.random.default_rng(0).random((3, 20, 20)).astype(np.float32)
-    for score, sign in (deletion, -1), (insertion, 1):
-        true, random, false = (
-            area(score(images, maps, ONES, predict), np.linspace(0, 1, 21)).mean() * sign
-            for maps in (box_maps(), noise, -box_maps())
-        )
-        assert true > random > false, score
-    true, random = (road(images, maps, ONES, predict) for maps in (box_maps(), noise))
-    assert (true["most_relevant_first"] < 0.1).all()
-    assert (true["least_relevant_first"] > 0.95).all()
-    assert (true["most_relevant_first"].mean(), -true["least_relevant_first"].mean()) < (
-        random["most_relevant_first"].mean(),
-        -random["least_relevant_first"].mean(),
+@pytest.mark.parametrize(
+    ("kind", "sign"),
+    [("deletion", -1), ("insertion", 1), ("road_most_relevant_first", -1), ("road_least_relevant_first", 1)],
+)
+def test_a_true_map_beats_noise_and_its_opposite_in_every_curve(kind: str, sign: int) -> None:
+    noise = np.random.default_rng(0).random((3, 20, 20)).astype(np.float32)
+    true, random, false = (
+        area(curves(kind, dark_images_with_a_white_box(), maps, ONES, predict), FRACTIONS[kind]).mean()
+        for maps in (box_maps(), noise, -box_maps())
     )
+    assert sign * true > sign * random > sign * false
+    if kind.startswith("road"):
+        assert true > 0.95 if sign > 0 else true < 0.1
 
 
 def test_the_class_asked_for_is_followed() -> None:
-    images, classes = dark_images_with_a_white_box(), np.array([0, 1, 0])
-    curves = deletion(images, box_maps(), classes, predict, STEPS)
-    np.testing.assert_allclose(curves[0], 1 - curves[1], atol=1e-6)
+    found = curves("deletion", dark_images_with_a_white_box(), box_maps(), np.array([0, 1, 0]), predict, STEPS)
+    np.testing.assert_allclose(found[0], 1 - found[1], atol=1e-6)
 
 
-def test_batches_are_small_and_change_nothing() -> None:
-    sizes = []
+@pytest.mark.parametrize("kind", FRACTIONS)
+def test_batches_are_small_and_change_nothing(kind: str) -> None:
+    seen = set()
 
     def watched(images: np.ndarray) -> np.ndarray:
-        sizes.append((len(images), images.dtype, images.min() >= 0, images.max() <= 255))
+        seen.add((len(images), images.dtype.name, images.min() >= 0 and images.max() <= 255))
         return predict(images)
 
     rng = np.random.default_rng(0)
     images, maps = rng.integers(0, 256, (5, 20, 20, 1)).astype(np.uint8), rng.integers(0, 3, (5, 20, 20))
-    classes = np.ones(5, int)
-    for score in deletion, insertion:
-        np.testing.assert_allclose(
-            score(images, maps, classes, watched, batch_size=2), score(images, maps, classes, predict), rtol=1e-6
-        )
-    one, other = (road(images, maps, classes, watched, batch_size=size) for size in (2, 5))
-    for name in one:
-        np.testing.assert_allclose(one[name], other[name], rtol=1e-6)
-    assert set(sizes[:-10]) == {(2, np.dtype(np.float32), True, True), (1, np.dtype(np.float32), True, True)}
+    found = curves(kind, images, maps, np.ones(5, int), watched, batch_size=2)
+    np.testing.assert_allclose(found, curves(kind, images, maps, np.ones(5, int), predict), rtol=1e-6)
+    assert seen == {(2, "float32", True), (1, "float32", True)}
 
 
 def test_ties_are_taken_in_random_order() -> None:
@@ -100,8 +88,8 @@ def test_ties_are_taken_in_random_order() -> None:
 
     images = np.zeros((1, 20, 20, 1), np.uint8)
     images[0, 0] = 255
-    curve = deletion(images, np.zeros((1, 20, 20)), np.array([0]), top_row, (0, 0.5))
-    assert 0.3 < curve[0, 1] < 0.8  # in reading order the whole row would be gone
+    found = curves("deletion", images, np.zeros((1, 20, 20)), np.array([0]), top_row, (0, 0.5))
+    assert 0.3 < found[0, 1] < 0.8  # in reading order the whole row would be gone
 
 
 def test_area() -> None:

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import fetch
 import numpy as np
 import pytest
 import yaml
@@ -13,6 +12,7 @@ from pictures import png, write_folder
 from brain_mri.errors import UserError
 from brain_mri.files import read_csv
 from brain_mri.sources import archive, external, figshare
+from stages import fetch
 
 ROOT = Path(__file__).parent.parent
 CLASSES = ["glioma", "notumor"]
@@ -68,7 +68,7 @@ def test_the_study_s_limits_hold_for_what_a_source_decodes(study: Study) -> None
         ({"source": "figshare", "name": "cheng"}, figshare.SOURCE["url"]),
         (
             {"source": "archive", "name": "brain-tumor-mri-v1", "fingerprint": "0" * 64, "outlines": None},
-            archive.BRAIN_TUMOR_MRI_V1.url,
+            archive.SOURCE["url"],
         ),
         ({"source": "folder", "name": "mine"}, "a folder mine in"),
     ],
@@ -118,7 +118,7 @@ def test_licence_and_citation_of_every_part_stand_in_the_metrics(study: Study) -
 
 def test_outlines_are_a_thing_of_their_own_in_the_metrics(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     files = {
-        f"{part}/{label}/{number}.png": png(number) for part in archive.PARTS for label in CLASSES for number in (0, 1)
+        f"{part}/{label}/{number}.png": png(number) for part in archive.COUNTS for label in CLASSES for number in (0, 1)
     }
     store = study(dataset={"source": "archive", "name": "small", "classes": CLASSES, "fingerprint": "0" * 64})
     write_folder(store / "small", files)

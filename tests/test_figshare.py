@@ -6,12 +6,14 @@ import cv2
 import h5py
 import numpy as np
 import pytest
-from pictures import write_folder, write_zip, written
+from pictures import LIMITS, write_folder, write_zip, written
 
 from brain_mri.errors import UserError
-from brain_mri.images.imaging import cut, find_head, resize, resize_mask
-from brain_mri.images.reading import BadImage, Limits, decode_grey, read_grey
-from brain_mri.sources.figshare import describe, read_slice, unpack
+from brain_mri.images.badimage import BadImage, Limits
+from brain_mri.images.crop import cut, find_head, resize, resize_mask
+from brain_mri.images.decode import read_grey
+from brain_mri.params import load_params
+from brain_mri.sources.figshare import SOURCE, read_slice, unpack
 
 CLASSES = ("glioma", "meningioma", "pituitary")
 
@@ -53,7 +55,7 @@ def data_set(folder: Path) -> Path:
 
 
 def test_slices_masks_labels_and_patients(tmp_path):
-    fetched = unpack(data_set(tmp_path / "figshare"), tmp_path / "raw", tmp_path / "masks", CLASSES)
+    fetched = unpack(data_set(tmp_path / "figshare"), tmp_path, CLASSES, LIMITS)
     assert [(r.path, r.label, r.part, r.patient, r.source) for r in fetched.records] == [
         ("glioma/2.png", "glioma", "", "MR017260F", "figshare"),
         ("meningioma/1.png", "meningioma", "", "100360", "figshare"),
@@ -63,32 +65,21 @@ def test_slices_masks_labels_and_patients(tmp_path):
     for record in fetched.records:
         image, mask = slice_of(int(Path(record.path).stem))
         wanted = np.rint((image - float(image.min())) * (255 / float(np.ptp(image)))).astype(np.uint8)
-        assert np.array_equal(read_grey(tmp_path / "raw" / record.path, Limits()), wanted)
-        assert np.array_equal(decode_grey((tmp_path / "masks" / record.mask).read_bytes(), Limits()), mask * 255)
-    assert "1512427" in describe()["citation"]
-
-
-def test_the_mask_lies_on_the_lesion(tmp_path):
-    fetched = unpack(data_set(tmp_path / "figshare"), tmp_path / "raw", tmp_path / "masks", CLASSES)
-    for record in fetched.records:
-        grey = read_grey(tmp_path / "raw" / record.path, Limits())
-        mask = read_grey(tmp_path / "masks" / record.mask, Limits()) > 0
-        assert mask.shape == grey.shape == (70, 90)
-        assert grey[mask].min() > grey[~mask].max()
+        assert np.array_equal(read_grey(tmp_path / "raw" / record.path, LIMITS), wanted)
+        assert np.array_equal(read_grey(tmp_path / "masks" / record.mask, LIMITS), mask * 255)
+    assert "1512427" in SOURCE["citation"]
 
 
 def test_the_zips_as_they_come_give_the_same(tmp_path):
     folder = data_set(tmp_path / "figshare")
-    (tmp_path / "zips").mkdir()
-    for number in (1, 2, 3):
-        write_zip(
-            tmp_path / "zips" / f"brainTumorDataPublic_{number}.zip",
-            {f"{number}.mat": (folder / f"{number}.mat").read_bytes()},
-        )
-    unpack(folder, tmp_path / "raw", tmp_path / "masks", CLASSES)
-    unpack(tmp_path / "zips", tmp_path / "raw2", tmp_path / "masks2", CLASSES)
-    assert written(tmp_path / "raw") == written(tmp_path / "raw2")
-    assert written(tmp_path / "masks") == written(tmp_path / "masks2")
+    zips = tmp_path / "zips"
+    zips.mkdir()
+    for number in "123":
+        write_zip(zips / f"part_{number}.zip", {f"{number}.mat": (folder / f"{number}.mat").read_bytes()})
+    unpack(folder, tmp_path, CLASSES, LIMITS)
+    unpack(zips, tmp_path / "again", CLASSES, LIMITS)
+    for kind in ("raw", "masks"):
+        assert written(tmp_path / kind) == written(tmp_path / "again" / kind)
 
 
 def test_damaged_files_are_held_back(tmp_path):
@@ -97,7 +88,7 @@ def test_damaged_files_are_held_back(tmp_path):
     write_mat(folder / "5.mat", 5, 1, "p", tumorMask=None)
     write_mat(folder / "6.mat", 6, 1, "p", tumorMask=np.zeros((90, 70), np.uint8))
     write_folder(folder, {"7.mat": (folder / "1.mat").read_bytes()[:4000], "8.mat": b"MATLAB 5.0", "9.mat": b""})
-    fetched = unpack(folder, tmp_path / "raw", tmp_path / "masks", CLASSES)
+    fetched = unpack(folder, tmp_path, CLASSES, LIMITS)
     assert len(fetched.records) == 3
     assert sorted(file.path for file in fetched.refused) == [f"{number}.mat" for number in (4, 5, 6, 7, 8, 9)]
     with pytest.raises(BadImage, match="the limit"):
@@ -106,21 +97,22 @@ def test_damaged_files_are_held_back(tmp_path):
 
 def test_what_the_data_set_does_not_have_is_named(tmp_path):
     with pytest.raises(UserError, match="'notumor' is not in figshare"):
-        unpack(tmp_path, tmp_path / "raw", tmp_path / "masks", (*CLASSES, "notumor"))
+        unpack(tmp_path, tmp_path, (*CLASSES, "notumor"), LIMITS)
     with pytest.raises(UserError, match="no slice"):
-        unpack(write_folder(tmp_path / "empty", {"a.txt": b""}), tmp_path / "raw", tmp_path / "masks", CLASSES)
+        unpack(write_folder(tmp_path / "empty", {"a.txt": b""}), tmp_path, CLASSES, LIMITS)
 
 
 def test_the_mask_is_still_on_the_lesion_after_the_crop(tmp_path):
     image, mask = slice_of(1)
     wide, wide_mask = (np.pad(array, ((20, 4), (8, 60))) for array in (image, mask))
     write_mat(tmp_path / "figshare" / "1.mat", 1, 2, "p", image=wide, tumorMask=wide_mask.astype(np.uint8))
-    (record,) = unpack(tmp_path / "figshare", tmp_path / "raw", tmp_path / "masks", ["glioma"]).records
-    grey = read_grey(tmp_path / "raw" / record.path, Limits())
-    box = find_head(grey, blur=5, threshold=5, erode=2, dilate=2, padding=0).box
+    (record,) = unpack(tmp_path / "figshare", tmp_path, ["glioma"], LIMITS).records
+    grey = read_grey(tmp_path / "raw" / record.path, LIMITS)
+    settings = load_params(Path(__file__).parent.parent / "params.yaml").crop.model_copy(update={"threshold": 5})
+    box = find_head(grey, settings).box
     assert box[1] - box[0] < 80 and box[3] - box[2] < 100  # the black border is gone
     cropped = resize(cut(grey, box), 200)
-    lesion = resize_mask(cut(read_grey(tmp_path / "masks" / record.mask, Limits()), box), 200) > 0
+    lesion = resize_mask(cut(read_grey(tmp_path / "masks" / record.mask, LIMITS), box), 200) > 0
     inner = cv2.erode(lesion.astype(np.uint8), np.ones((5, 5))) > 0
     outer = cv2.dilate(lesion.astype(np.uint8), np.ones((5, 5))) == 0
     assert inner.any() and cropped[inner].min() > cropped[outer].max()

@@ -3,13 +3,13 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from pictures import encoded, grey, png, write_folder, write_zip, written
+from pictures import LIMITS, encoded, grey, png, write_folder, write_zip, written
 from pydicom.data import get_testdata_file
 
 from brain_mri.errors import UserError
-from brain_mri.images.reading import Limits, read_grey
-from brain_mri.images.records import ImageRecord
-from brain_mri.sources.folder import describe, unpack
+from brain_mri.images.dataset import ImageRecord
+from brain_mri.images.decode import read_grey
+from brain_mri.sources.folder import unpack
 
 CLASSES = ("cat scan", "tümör")
 MASK = np.zeros((40, 48), np.uint8)
@@ -23,15 +23,14 @@ def test_a_folder_a_class_from_a_folder_or_a_zip(tmp_path):
         write_zip(tmp_path / "mine.zip", {f"top/{name}": data for name, data in FILES.items()}),
     )
     for number, source in enumerate(sources):
-        fetched = unpack(source, tmp_path / f"raw{number}", tmp_path / "masks", CLASSES)
+        fetched = unpack(source, tmp_path / str(number), CLASSES, LIMITS)
         assert [(record.path, record.label, record.part) for record in fetched.records] == [
             ("cat scan/a.png", "cat scan", ""),
             ("tümör/a.png", "tümör", ""),
             ("tümör/deep-b.png", "tümör", ""),
         ]
         assert fetched.ignored == (2, 0)[number]
-        assert sorted(written(tmp_path / f"raw{number}").values()) == sorted(FILES.values())
-    assert describe(tmp_path / "mine.zip")["name"] == "mine"
+        assert sorted(written(tmp_path / str(number) / "raw").values()) == sorted(FILES.values())
 
 
 def test_every_format_arrives_readable(tmp_path):
@@ -41,8 +40,8 @@ def test_every_format_arrives_readable(tmp_path):
         tmp_path / "mine",
         {"cat scan/a.dcm": dicom, "cat scan/b.nii": volume.to_bytes(), "tümör/without suffix": png(3)},
     )
-    fetched = unpack(source, tmp_path / "raw", tmp_path / "masks", CLASSES)
-    assert [read_grey(tmp_path / "raw" / record.path, Limits()).shape for record in fetched.records] == [
+    fetched = unpack(source, tmp_path, CLASSES, LIMITS)
+    assert [read_grey(tmp_path / "raw" / record.path, LIMITS).shape for record in fetched.records] == [
         (64, 64),
         (44, 40),
         (40, 48),
@@ -63,13 +62,13 @@ def test_a_table_with_splits_patients_and_masks(tmp_path):
         {"top/labels.csv": TABLE.encode(), **{f"top/{name}": data for name, data in files.items()}},
     )
     for number, source in enumerate((folder, folder / "labels.csv", other / "table.csv", packed)):
-        raw, masks = tmp_path / f"raw{number}", tmp_path / f"masks{number}"
-        assert unpack(source, raw, masks, CLASSES).records == [
+        data = tmp_path / str(number)
+        assert unpack(source, data, CLASSES, LIMITS).records == [
             ImageRecord("Testing/cat scan/a.png", "cat scan", "Testing", "p2"),
             ImageRecord("Training/tümör/a.png", "tümör", "Training", "p1", "", "Training/tümör/a.png.png"),
         ]
-        assert written(raw) == {"Testing/cat scan/a.png": png(1), "Training/tümör/a.png": png(2)}
-        assert np.array_equal(read_grey(masks / "Training/tümör/a.png.png", Limits()), MASK * 255)
+        assert written(data / "raw") == {"Testing/cat scan/a.png": png(1), "Training/tümör/a.png": png(2)}
+        assert np.array_equal(read_grey(data / "masks" / "Training/tümör/a.png.png", LIMITS), MASK * 255)
 
 
 def lines(*rows: str) -> str:
@@ -109,7 +108,7 @@ def test_a_wrong_table_is_refused_by_line(tmp_path, name):
     )
     write_folder(tmp_path, {"secret.png": png(9)})
     with pytest.raises(UserError, match=message):
-        unpack(source, tmp_path / "raw", tmp_path / "masks", CLASSES)
+        unpack(source, tmp_path, CLASSES, LIMITS)
     assert not (tmp_path / "raw").exists() and not (tmp_path / "masks").exists()
 
 
@@ -118,21 +117,21 @@ def test_other_encodings_and_missing_sources_are_refused(tmp_path):
     places = (source, "not a CSV in UTF-8"), (tmp_path / "no.csv", "not there"), (tmp_path / "no", "not there")
     for place, message in places:
         with pytest.raises(UserError, match=message):
-            unpack(place, tmp_path / "raw", tmp_path / "masks", CLASSES)
+            unpack(place, tmp_path, CLASSES, LIMITS)
 
 
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        (("cat scan", "tümör", "dog"), "no folder 'dog'"),
+        (("cat scan", "tümör", "dog"), "no image of class 'dog'"),
         (("cat scan",), "the folder 'tümör' is no class"),
-        (("cat scans", "tümör"), r"no folder 'cat scans'.*\(is it 'cat scan'\?\)"),
+        (("cat scans", "tümör"), r"no image of class 'cat scans'.*\(is it 'cat scan'\?\)"),
     ],
 )
 def test_folders_and_classes_must_agree(tmp_path, classes, message):
     source = write_folder(tmp_path / "mine", FILES)
     with pytest.raises(UserError, match=message):
-        unpack(source, tmp_path / "raw", tmp_path / "masks", classes)
+        unpack(source, tmp_path, classes, LIMITS)
 
 
 def test_a_link_that_leads_out_is_held_back(tmp_path):
@@ -142,6 +141,6 @@ def test_a_link_that_leads_out_is_held_back(tmp_path):
     )
     write_folder(tmp_path, {"secret.png": png(9)})
     (source / "link.png").symlink_to(tmp_path / "secret.png")
-    fetched = unpack(source, tmp_path / "raw", tmp_path / "masks", CLASSES)
+    fetched = unpack(source, tmp_path, CLASSES, LIMITS)
     assert [(file.path, file.reason) for file in fetched.refused] == [("link.png", "link leads out of the folder")]
     assert len(fetched.records) == 2

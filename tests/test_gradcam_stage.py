@@ -18,7 +18,7 @@ from brain_mri.files import read_arrays
 from brain_mri.images.dataset import Sample, write_samples
 from brain_mri.network.model import build
 from brain_mri.network.saved import save
-from brain_mri.params import PIPELINES
+from brain_mri.params import PIPELINES, load_params
 from stages import gradcam, predict
 
 ROOT = Path(__file__).parent.parent
@@ -145,7 +145,11 @@ def test_a_layer_that_cannot_be_shown(
 
 def test_a_model_of_other_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, models: tuple[Path, Path]) -> None:
     study = make_study(tmp_path / "one", ["glioma"], [True], models)
-    save(build("compact", 32, 2, 0.4, 0.9, "none", None, 1), study / "models/aug.keras", {"classes": ["cat", "dog"], "temperature": 1.0})
+    save(
+        build("compact", 32, 2, 0.4, 0.9, "none", None, 1),
+        study / "models/aug.keras",
+        {"classes": ["cat", "dog"], "temperature": 1.0},
+    )
     shutil.copy(study / "models/aug.keras", study / "models/noaug.keras")
     with pytest.raises(UserError, match=r"cat.*train it again"):
         run_stage(study, monkeypatch)
@@ -160,13 +164,13 @@ def test_images_are_spread_evenly_over_classes() -> None:
 
 
 def test_signed_means_are_means() -> None:
-    how = summary.Measure(CLASSES, 8, 500, 0)
+    params = load_params(ROOT / "params.yaml")
     values = np.random.default_rng(0).uniform(-0.9, 0.5, 200)
-    row = how.signed_mean(values, np.arange(200))
+    row = summary.signed_mean(values, np.arange(200), params)
     assert row["value"] == pytest.approx(values.mean())
     half = 1.96 * values.std(ddof=1) / np.sqrt(200)
     np.testing.assert_allclose(row["interval"], [values.mean() - half, values.mean() + half], atol=0.2 * half)
-    assert how.signed_mean(np.array([]), np.array([], int))["n"] == 0
+    assert summary.signed_mean(np.array([]), np.array([], int), params)["n"] == 0
 
 
 def test_randomised_weights_compile_nothing_anew() -> None:
@@ -184,10 +188,10 @@ def test_randomised_weights_compile_nothing_anew() -> None:
     explainer = Explainer(keras.Model(image, keras.layers.Softmax(name="probabilities")(x)))
     images, ints = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 1)).astype(np.uint8), np.arange(2)
     cases = summary.Cases(images, np.zeros((2, 32, 32), bool), ints, ints, ints)
-    how = summary.Measure(CLASSES, 2, 100, 0)
+    params = load_params(ROOT / "params.yaml")
     learned = explainer.explain(images, ints, METHODS, 2)
     before = len(calls)
-    table = summary.randomise(explainer, learned, cases, how, "test")
+    table = summary.randomise(explainer, learned, cases, params, "test")
     if keras.backend.backend() != "torch":  # which compiles nothing
         assert len(calls) == before
     assert table["layers"] == ["logits", "conv"]

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from brain_mri.errors import UserError
-from brain_mri.explanation.gradients import cut, default_layer, differentiate, spatial_layers
+from brain_mri.explanation.gradients import cut, default_layer, differentiate, rectified_layer, spatial_layers
+from brain_mri.network.model import build
 
 PIXELS = np.float32([1, 2.5, 4, -1]).reshape(1, 2, 2, 1)
 
@@ -141,6 +142,21 @@ def test_layers() -> None:
     assert not {"image", "flatten", "logits", "probabilities"} & set(sizes)
 
 
+@pytest.mark.parametrize(
+    ("network", "explained", "rectified"),
+    [
+        ("compact", "block4_out", "block4_out"),
+        ("compact_fine", "squares", "squares"),
+        ("compact_lesion", "lesion_logits", "dropout"),
+        ("efficientnet_lesion", "lesion_logits", "dropout"),
+    ],
+)
+def test_the_last_map_that_cannot_be_negative(network: str, explained: str, rectified: str) -> None:
+    model = build(network, 32, 3, 0.1, 0.9, "none", None, 1, negative=2)
+    assert (default_layer(model), rectified_layer(model, explained)) == (explained, rectified)
+    assert rectified_layer(residual(), "pool") == "pool" and rectified_layer(residual(), "inner") == "stem_relu"
+
+
 def test_what_cannot_be_cut_is_one_line() -> None:
     model = residual()
     with pytest.raises(UserError, match=r"layer 'nowhere' is not in the model; .*stem_relu.*pool"):
@@ -150,8 +166,10 @@ def test_what_cannot_be_cut_is_one_line() -> None:
     image = keras.Input((4, 4, 1), name="image")
     smooth = keras.layers.Conv2D(2, 3, activation="swish", name="conv")(image)
     other = keras.layers.Dense(2, name="logits")(keras.layers.Flatten()(smooth))
-    with pytest.raises(UserError, match="no ReLU"):
+    with pytest.raises(UserError, match="no ReLU, and guided"):
         cut(keras.Model(image, other), guided=True)
+    with pytest.raises(UserError, match="no ReLU up to layer 'conv'"):
+        rectified_layer(keras.Model(image, other), "conv")
     with pytest.raises(UserError, match="no layer named 'logits'"):
         cut(keras.Model(image, smooth))
     with pytest.raises(UserError, match="no convolution"):

@@ -22,7 +22,7 @@ import pytest
 from brain_mri.errors import run
 from brain_mri.evaluation.calibration import apply_temperature
 from brain_mri.files import write_json, write_png
-from brain_mri.images.cropping import to_network
+from brain_mri.images.crop import to_network
 from brain_mri.network.batches import logits_of
 from brain_mri.network.saved import load
 from brain_mri.params import load_params

@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 from brain_mri.files import read_arrays, write_png
+from brain_mri.images.crop import cut, find_head, resize, resize_mask
 from brain_mri.images.dataset import Sample, write_samples
-from brain_mri.images.imaging import cut, find_head, resize, resize_mask
 from brain_mri.network.batches import predict_logits
+from brain_mri.params import load_params
 from brain_mri.phantoms.phantom import phantom
 from brain_mri.probing import probes, shortcuts
 from stages import probe
@@ -168,7 +169,7 @@ def phantoms(label: str, first: int, count: int) -> tuple[np.ndarray, np.ndarray
     rows = []
     for index in range(first, first + count):
         drawn = phantom(label, 5, index)
-        box = find_head(drawn.lesion_free, 5, 45, 2, 2, 0).box
+        box = find_head(drawn.lesion_free, load_params(ROOT / "params.yaml").crop).box
         both = [resize(cut(image, box), SMALL) for image in (drawn.image, drawn.lesion_free)]
         rows.append((*both, resize_mask(cut(drawn.mask, box), SMALL) > 0))
     ill, healthy, masks = (np.stack(part) for part in zip(*rows, strict=True))

@@ -14,7 +14,7 @@ import yaml
 from audits.cost import peak_memory
 
 from brain_mri.files import write_csv, write_json
-from brain_mri.images.records import ImageRecord, write_records
+from brain_mri.images.dataset import ImageRecord, write_records
 from rows.images import archive, image_files, kind
 from rows.lines import Line, Settings
 from rows.running import ROOT, WAYS, Failed, Figure

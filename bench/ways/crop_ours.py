@@ -18,9 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "stages"))
 import crop
 
 from brain_mri.files import write_png
-from brain_mri.images.cropping import cut_out, head_of
-from brain_mri.images.reading import Limits, read_grey
-from brain_mri.images.records import ImageRecord
+from brain_mri.images.badimage import Limits
+from brain_mri.images.crop import cut_out, find_head
+from brain_mri.images.dataset import ImageRecord
+from brain_mri.images.decode import read_grey
 from brain_mri.params import Crop, load_params
 from brain_mri.workers import workers
 
@@ -29,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def crop_file(path: Path, settings: Crop, folder: Path) -> None:
     grey = read_grey(path, Limits(settings.min_side, settings.max_pixels))
-    write_png(folder / f"{path.name}.png", cut_out(grey, head_of(grey, settings), settings))
+    write_png(folder / f"{path.name}.png", cut_out(grey, find_head(grey, settings), settings))
 
 
 def main() -> None:

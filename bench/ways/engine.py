@@ -75,7 +75,7 @@ class Engine:
     def __init__(self, params: Params, steps: int) -> None:
         self.params, self.batch = params, params.train.batch_size
         self.model = model_of(params)
-        self.negative = negative_of(params) if params.model.draws_lesions else None
+        self.negative = negative_of(params) if params.model.architecture.lesion_map else None
         self.trainee = compile_for_training(self.model, train.recipe_of(params), max(steps, 2), self.negative)
         self.order = np.arange(steps * self.batch)
         self.draw = train.drawing("noaug", examples_of(params, len(self.order)), params, negative_of(params))

@@ -1,51 +1,33 @@
 """Domain randomisation: the same head as another scanner, sequence, patient or file would show it.
 
-What scanners and patients do is modelled as in brain_mri/augmentation/corruptions.py, whose docstrings name the sources; a
-network that has seen everything in training need not guess what the next hospital's images look like (Tobin et al.,
+What scanners and patients do is modelled as in corruptions.py beside it, whose docstrings name the sources; a network
+that has seen everything in training need not guess what the next hospital's images look like (Tobin et al.,
 IROS 2017; for MRI contrast: Billot et al., Med. Image Anal. 86, 2023). Images are uint8 (H, W), 0 to 255.
 """
-
-from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
 
 from brain_mri.augmentation import corruptions
 from brain_mri.augmentation.corruptions import Image
+from brain_mri.params import Appearance
 
 CHANCE = 0.5  # of each change, on its own, in an image
 
 
-@dataclass(frozen=True)
-class Appearance:
-    """The largest strength of each change, in the unit of its function; 0, or 1 pixel for `low_resolution`: never.
+def change_appearance(image: np.ndarray, largest: Appearance, rng: np.random.Generator) -> np.ndarray:
+    """Return the image, uint8 (H, W), as the generator's next draws have it.
 
-    In the order of the fields each comes to half of the images, its strength uniform up to the largest; `invert` is the
-    share of images that it comes to."""
-
-    invert: float
-    gamma: float
-    contrast: float
-    brightness: float
-    bias_field: float
-    ghosting: float
-    motion: float
-    low_resolution: float
-    blur: float
-    sharpen: float
-    rician_noise: float
-
-    def apply(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return the image, uint8 (H, W), as the generator's next draws have it."""
-        x: Image = np.asarray(image / 255, np.float32)
-        for field in fields(self):
-            strength, name = getattr(self, field.name), field.name
-            chance, least = (strength if name == "invert" else CHANCE), float(name == "low_resolution")
-            # All draws are taken, so that switching a change off leaves the others as they were.
-            comes, drawn, own = rng.random() < chance, rng.uniform(least, max(strength, least)), rng.spawn(1)[0]
-            if comes and strength > least:
-                x = np.asarray(np.clip(CHANGES[name](x, drawn, own), 0, 1), np.float32)
-        return np.asarray(x * 255 + 0.5, np.uint8)
+    In the order of the keys each change comes to half of the images, its strength uniform up to the largest; `invert`
+    is the share of images that it comes to."""
+    changed: Image = np.asarray(image / 255, np.float32)
+    for name, strength in largest:
+        chance, least = (strength if name == "invert" else CHANCE), float(name == "low_resolution")
+        # All draws are taken, so that switching a change off leaves the others as they were.
+        comes, drawn, own = rng.random() < chance, rng.uniform(least, max(strength, least)), rng.spawn(1)[0]
+        if comes and strength > least:
+            changed = np.asarray(np.clip(CHANGES[name](changed, drawn, own), 0, 1), np.float32)
+    return np.asarray(changed * 255 + 0.5, np.uint8)
 
 
 def invert(image: Image, strength: float, rng: np.random.Generator) -> Image:

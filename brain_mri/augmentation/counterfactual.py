@@ -9,32 +9,22 @@ Images are uint8 (H, W), masks bool (H, W). Distances are shares of the width. A
 place in two images is about the same place in two heads.
 """
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 
 from brain_mri.augmentation.inpainting import blend, grow
 from brain_mri.errors import UserError
 from brain_mri.images.examples import Examples
+from brain_mri.params import Counterfactual
 
 BACKGROUND = 12  # grey level: darker is outside the head, or air in it
-
-
-@dataclass(frozen=True)
-class Rates:
-    """How often an image is changed; each share is of the images that it can come to."""
-
-    remove: float  # of the images with an outlined lesion: it is taken out, the label becomes the negative class
-    insert: float  # of the images of the negative class: a training lesion is put in, the label becomes its own
-    sham: float  # of the images then left alone: a patch without lesion is painted over, or put in; the label stays
 
 
 class Counterfactuals:
     """Draws changed images of a training split; each draw depends on the generator alone."""
 
-    def __init__(self, train: Examples, rates: Rates, negative: int):
-        """Look for lesions to move and heads to move them into; UserError where there are none."""
+    def __init__(self, train: Examples, rates: Counterfactual, negative: int):
+        """Find lesions to move and heads to move them into; UserError where there are none."""
         assert train.masks is not None and train.outlined is not None
         self.train, self.rates, self.negative = train, rates, negative
         self.masks, self.outlined = train.masks, train.outlined

@@ -101,7 +101,7 @@ def batches(
     import numpy as np
 
     from brain_mri.images.badimage import BadImage
-    from brain_mri.images.medical import is_nifti
+    from brain_mri.images.nifti import is_nifti
     from brain_mri.prediction.inputs import read_crop
 
     batch: list[tuple[Input, np.ndarray]] = []
@@ -168,7 +168,7 @@ class Pictures:
 
     def free_name(self, name: str) -> str:
         """A name for the picture of an image, another one for each: scan.png, scan-2.png."""
-        from brain_mri.sources.records import safe_name
+        from brain_mri.sources.raw import safe_name
 
         stem, number = safe_name(Path(name).stem), 1
         while (free := f"{stem}.png" if number == 1 else f"{stem}-{number}.png").casefold() in self.taken:

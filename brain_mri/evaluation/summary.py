@@ -60,10 +60,10 @@ def training_summary(history: list[dict[str, str]]) -> dict[str, float]:
 
 def measure(labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarray, params: Params) -> tuple[dict, dict]:
     """Return the metrics of a set of images and their intervals."""
-    dataset, settings = params.dataset, params.evaluate
-    metrics = classification_metrics(labels, probabilities, dataset.classes, dataset.negative)
-    given = (labels, probabilities, groups, dataset.classes, dataset.negative)
-    return metrics, intervals(*given, settings.resamples, settings.seed)
+    classes, negative, settings = params.dataset.classes, params.dataset.negative, params.evaluate
+    metrics = classification_metrics(labels, probabilities, classes, negative)
+    bounds = intervals(labels, probabilities, groups, classes, negative, settings.resamples, settings.seed)
+    return metrics, bounds
 
 
 def measure_parts(
@@ -88,8 +88,9 @@ def measure_external(external: External, logits: np.ndarray, params: Params) -> 
     bounds: dict[str, dict] = {}
     for source, at in external.by_source().items():
         labels, groups = external.labels[at], external.groups[at]
-        row, ends = {"n": len(labels), "groups": len(np.unique(groups))}, {}
-        row["left_out"] = external.left_out.get(source, 0)
+        left_out = external.left_out.get(source, 0)
+        row: dict = {"n": len(labels), "groups": len(np.unique(groups)), "left_out": left_out}
+        ends: dict = {}
         if (labels >= 0).all() and len(np.unique(labels)) > 1:
             all_metrics, ends = measure(labels, probabilities[at], groups, params)
             row |= all_metrics
@@ -193,9 +194,9 @@ def compare(
 ) -> dict:
     """Return aug minus noaug, metric by metric, with McNemar's test and a sentence, by part."""
     noaug, aug = (softmax(one.test, axis=1) for one in outputs.values())
-    names = params.dataset.classes, params.dataset.negative
+    classes, negative = params.dataset.classes, params.dataset.negative
     return {
-        name: _compare(labels[part], noaug[part], aug[part], groups[part], *names, params)
+        name: _compare(labels[part], noaug[part], aug[part], groups[part], classes, negative, params)
         for name, part in parts.items()
         if part.any()
     }
@@ -204,14 +205,13 @@ def compare(
 def compare_external(outputs: Mapping[str, Outputs], external: External, params: Params) -> dict:
     """Return, by external source, the same of the share of images with a tumour that is called any tumour."""
     table: dict[str, dict] = {}
+    negative, classes = params.dataset.negative_class, comparison.TUMOUR_CALLS
     for source, at in external.by_source().items():
         shown = at & external.has_tumour
-        if params.dataset.negative_class is not None and shown.any():
-            labels, names = np.ones(shown.sum(), int), (comparison.TUMOUR_CALLS, None)
-            calls = (
-                comparison.tumour_calls(one.external[shown], params.dataset.negative_class) for one in outputs.values()
-            )
-            row = _compare(labels, *calls, external.groups[shown], *names, params, "sensitivity")
+        if negative is not None and shown.any():
+            labels, groups = np.ones(shown.sum(), int), external.groups[shown]
+            noaug, aug = (comparison.tumour_calls(one.external[shown], negative) for one in outputs.values())
+            row = _compare(labels, noaug, aug, groups, classes, None, params, "sensitivity")
             table[source] = row | {"aug_minus_noaug": {"sensitivity": row["aug_minus_noaug"]["accuracy"]}}
     return table
 
@@ -226,8 +226,8 @@ def _compare(
     params: Params,
     what: str = "accuracy",
 ) -> dict:
-    given = (labels, noaug, aug, groups, classes, negative, ("noaug", "aug"))
-    sentence, test, rows = comparison.compare(*given, params.evaluate.resamples, params.evaluate.seed, what)
+    names, draws = ("noaug", "aug"), {"resamples": params.evaluate.resamples, "seed": params.evaluate.seed}
+    sentence, test, rows = comparison.compare(labels, noaug, aug, groups, classes, negative, names, what, **draws)
     return {
         "verdict": sentence,
         "mcnemar": test,

@@ -2,11 +2,18 @@
 
 Images are raw grey levels (N, H, W, C), maps finite (N, H, W), higher is more relevant; `predict` takes float32 images
 (n, H, W, C) and returns probabilities (n, classes). A curve is the probability of the chosen class after each
-fraction of the pixels was changed. Pixels of one value are taken in a random order, drawn from (seed, index of image).
-Besides the curves, memory holds one batch.
+fraction of the pixels was changed:
 
-The changed images are none that the network was trained on, so a curve shows the network's faith in the map and its
-faith in odd images together; compare methods with `random`, never a value with 0 or 1.
+| curve | what changes, most relevant pixels first | a faithful map's area |
+|---|---|---|
+| deletion | they become the image's mean grey (Petsiuk 2018, section 4.1; there the data set's mean) | small |
+| insertion | those of a blurred image become sharp (Petsiuk 2018, section 4.1) | large |
+| road_most_relevant_first | they become `impute`d, plus a small noise: remove and debias (Rong 2022) | small |
+| road_least_relevant_first | the same, least relevant pixels first | large |
+
+Rong's curve is the accuracy; the probability is the same question with less noise on few images. The changed images are
+none that the network was trained on, so a curve shows the network's faith in the map and its faith in odd images
+together; compare methods with `random`, never a value with 0 or 1.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,87 +21,74 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-Predict = Callable[[np.ndarray], np.ndarray]
-Change = Callable[[np.ndarray, np.ndarray, int], np.ndarray]  # images, which pixels (n, H, W), index of the first
-
-FRACTIONS = tuple(np.linspace(0, 1, 21).round(2).tolist())
-ROAD_FRACTIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
+FRACTIONS: dict[str, Sequence[float]] = {
+    "deletion": np.linspace(0, 1, 11).round(2).tolist(),
+    "insertion": np.linspace(0, 1, 11).round(2).tolist(),
+    "road_most_relevant_first": (0.1, 0.3, 0.5, 0.7, 0.9),
+    "road_least_relevant_first": (0.1, 0.3, 0.5, 0.7, 0.9),
+}
 BLUR = 5 / 224  # standard deviation as a share of the height, Petsiuk 2018: 5 pixels of 224
 NOISE = 0.01 * 255  # grey levels, as in the code published with Rong 2022
 NEIGHBOURS = np.array([[1, 2, 1], [2, 0, 2], [1, 2, 1]], np.float32) / 12  # Rong 2022, section 4.2
 
 
-def deletion(
+def curves(
+    kind: str,
     images: np.ndarray,
     maps: np.ndarray,
     classes: np.ndarray,
-    predict: Predict,
-    fractions: Sequence[float] = FRACTIONS,
+    predict: Callable[[np.ndarray], np.ndarray],
+    fractions: Sequence[float] = (),
     batch_size: int = 28,
     seed: int = 0,
 ) -> np.ndarray:
-    """Curves (N, fractions) while the most relevant pixels become the image's mean grey (Petsiuk 2018, section 4.1).
+    """Curves (N, fractions) of a kind of FRACTIONS, at its fractions unless others are given (of road, below 1).
 
-    A faithful map has a small area. The paper fills with the mean of its data set.
+    `classes`: (N,), whose probability is followed. Pixels of one value are taken in a random order, drawn from (seed,
+    index of image). Besides the curves, memory holds one batch.
     """
-
-    def change(batch: np.ndarray, chosen: np.ndarray, start: int) -> np.ndarray:
-        return np.where(chosen[..., None], batch.mean(axis=(1, 2), keepdims=True), batch)
-
-    return _curves(images, maps, classes, predict, fractions, change, batch_size, seed)
-
-
-def insertion(
-    images: np.ndarray,
-    maps: np.ndarray,
-    classes: np.ndarray,
-    predict: Predict,
-    fractions: Sequence[float] = FRACTIONS,
-    batch_size: int = 28,
-    seed: int = 0,
-) -> np.ndarray:
-    """Curves (N, fractions) while the most relevant pixels of a blurred image become sharp (Petsiuk 2018, section 4.1).
-
-    A faithful map has a large area.
-    """
-
-    def change(batch: np.ndarray, chosen: np.ndarray, start: int) -> np.ndarray:
-        sigma = BLUR * batch.shape[1]
-        blurred = np.stack([cv2.GaussianBlur(image, (0, 0), sigma).reshape(image.shape) for image in batch])
-        return np.where(chosen[..., None], batch, blurred)
-
-    return _curves(images, maps, classes, predict, fractions, change, batch_size, seed)
+    fractions = fractions or FRACTIONS[kind]
+    relevance = -maps if kind == "road_least_relevant_first" else maps
+    change = {"deletion": _delete, "insertion": _insert}.get(kind, _remove)
+    found = np.empty((len(images), len(fractions)))
+    for start in range(0, len(images), batch_size):
+        part = slice(start, start + batch_size)
+        batch = np.asarray(images[part], np.float32)
+        seeds = [(seed, start + index) for index in range(len(batch))]
+        ranks = np.stack([_ranks(one, drawn) for one, drawn in zip(relevance[part], seeds, strict=True)])
+        for column, fraction in enumerate(fractions):
+            chosen = ranks < round(fraction * ranks[0].size)
+            probabilities = predict(change(batch, chosen, seeds).astype(np.float32))
+            found[part, column] = np.asarray(probabilities)[np.arange(len(batch)), classes[part]]
+    return found
 
 
-def road(
-    images: np.ndarray,
-    maps: np.ndarray,
-    classes: np.ndarray,
-    predict: Predict,
-    fractions: Sequence[float] = ROAD_FRACTIONS,
-    batch_size: int = 28,
-    seed: int = 0,
-) -> dict[str, np.ndarray]:
-    """Remove and debias (Rong 2022): removed pixels become `impute`d from their surroundings, plus a small noise.
+def _delete(batch: np.ndarray, chosen: np.ndarray, seeds: Sequence[tuple[int, int]]) -> np.ndarray:
+    return np.where(chosen[..., None], batch.mean(axis=(1, 2), keepdims=True), batch)
 
-    Returns curves (N, fractions), fractions below 1, for `most_relevant_first` and `least_relevant_first`; a faithful
-    map has a small area under the first, a large one under the second. The paper's curve is the accuracy; the
-    probability is the same question with less noise on few images.
-    """
 
-    def change(batch: np.ndarray, chosen: np.ndarray, start: int) -> np.ndarray:
-        changed = batch.copy()
-        for index, (image, missing) in enumerate(zip(changed, chosen, strict=True)):
-            rng = np.random.default_rng((seed, start + index, int(missing.sum())))
-            for channel in range(image.shape[-1]):
-                filled = impute(image[..., channel], missing)
-                image[missing, channel] = filled[missing] + rng.normal(0, NOISE, int(missing.sum()))
-        return np.clip(changed, 0, 255)
+def _insert(batch: np.ndarray, chosen: np.ndarray, seeds: Sequence[tuple[int, int]]) -> np.ndarray:
+    sigma = BLUR * batch.shape[1]
+    blurred = np.stack([cv2.GaussianBlur(image, (0, 0), sigma).reshape(image.shape) for image in batch])
+    return np.where(chosen[..., None], batch, blurred)
 
-    return {
-        name: _curves(images, relevance, classes, predict, fractions, change, batch_size, seed)
-        for name, relevance in (("most_relevant_first", maps), ("least_relevant_first", -maps))
-    }
+
+def _remove(batch: np.ndarray, chosen: np.ndarray, seeds: Sequence[tuple[int, int]]) -> np.ndarray:
+    changed = batch.copy()
+    for image, missing, seed in zip(changed, chosen, seeds, strict=True):
+        number = int(missing.sum())
+        rng = np.random.default_rng((*seed, number))
+        for channel in range(image.shape[-1]):
+            image[missing, channel] = impute(image[..., channel], missing)[missing] + rng.normal(0, NOISE, number)
+    return np.clip(changed, 0, 255)
+
+
+def _ranks(one: np.ndarray, seed: tuple[int, int]) -> np.ndarray:
+    """0 for the most relevant pixel, and so on."""
+    shuffled = np.random.default_rng(seed).permutation(one.size)
+    ranks = np.empty(one.size, np.int64)
+    ranks[shuffled[np.argsort(-one.ravel()[shuffled], kind="stable")]] = np.arange(one.size)
+    return ranks.reshape(one.shape)
 
 
 def area(curves: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
@@ -144,33 +138,3 @@ def _solve(known: np.ndarray, missing: np.ndarray, guess: np.ndarray) -> np.ndar
 
 def _neighbours(x: np.ndarray) -> np.ndarray:
     return cv2.filter2D(x, cv2.CV_32F, NEIGHBOURS, borderType=cv2.BORDER_CONSTANT)
-
-
-def _curves(
-    images: np.ndarray,
-    maps: np.ndarray,
-    classes: np.ndarray,
-    predict: Predict,
-    fractions: Sequence[float],
-    change: Change,
-    batch_size: int,
-    seed: int,
-) -> np.ndarray:
-    curves = np.empty((len(images), len(fractions)))
-    for start in range(0, len(images), batch_size):
-        part = slice(start, start + batch_size)
-        batch = np.asarray(images[part], np.float32)
-        ranks = np.stack([_ranks(one, (seed, start + index)) for index, one in enumerate(maps[part])])
-        for column, fraction in enumerate(fractions):
-            chosen = ranks < round(fraction * ranks[0].size)
-            probabilities = predict(change(batch, chosen, start).astype(np.float32))
-            curves[part, column] = np.asarray(probabilities)[np.arange(len(batch)), classes[part]]
-    return curves
-
-
-def _ranks(one: np.ndarray, seed: tuple[int, int]) -> np.ndarray:
-    """0 for the most relevant pixel, and so on."""
-    shuffled = np.random.default_rng(seed).permutation(one.size)
-    ranks = np.empty(one.size, np.int64)
-    ranks[shuffled[np.argsort(-one.ravel()[shuffled], kind="stable")]] = np.arange(one.size)
-    return ranks.reshape(one.shape)

@@ -1,4 +1,4 @@
-"""Gradients of class scores on TensorFlow, JAX and torch: a network is cut at a layer and differentiated there.
+"""Gradients of class scores on TensorFlow and JAX: a network is cut at a layer and differentiated there.
 
 The score is always the logit of a class, not its probability: a probability's gradient vanishes where the network is
 sure (Simonyan 2014, section 3). A batch is differentiated at once: in inference the images do not see each other, so
@@ -15,6 +15,16 @@ import numpy as np
 from brain_mri.errors import UserError
 
 LOGITS = "logits"
+SIGN_KEEPING = (  # of maps that are not negative they make one that is not
+    keras.layers.Add,
+    keras.layers.AveragePooling2D,
+    keras.layers.Concatenate,
+    keras.layers.Dropout,
+    keras.layers.MaxPooling2D,
+    keras.layers.Multiply,
+    keras.layers.SpatialDropout2D,
+    keras.layers.UpSampling2D,
+)
 
 
 class Gradients(NamedTuple):
@@ -65,6 +75,27 @@ def default_layer(model: keras.Model) -> str:
             "choose a convolutional network"
         )
     return [name for name, size in maps.items() if size == maps[convolutions[-1]]][-1]
+
+
+def rectified_layer(model: keras.Model, layer: str) -> str:
+    """`layer` or, where its map may be negative, the last layer before it whose map cannot be.
+
+    Not negative is what a ReLU gives, and what SIGN_KEEPING layers make of such maps alone: of networks with a lesion
+    map that is not the map of logits but the features below it. Raises UserError where there is none.
+    """
+    maps, rectified = spatial_layers(model), []
+    sure: set[str] = set()
+    for entry in model.layers[: model.layers.index(model.get_layer(layer)) + 1]:
+        sources = {tensor._keras_history.operation.name for tensor in keras.tree.flatten(entry.input)}
+        if _is_relu(entry) or (isinstance(entry, SIGN_KEEPING) and sources <= sure):
+            sure.add(entry.name)
+            rectified += [entry.name] if entry.name in maps else []
+    if not rectified:
+        raise UserError(
+            f"model {model.name}: no ReLU up to layer {layer!r}, and Grad-CAM++ is defined by it; "
+            "leave out grad_cam_pp, or choose a network with ReLU"
+        )
+    return rectified[-1]
 
 
 def cut(model: keras.Model, layer: str | None = None, guided: bool = False) -> Cut:
@@ -134,20 +165,16 @@ class PositiveGradient(keras.layers.Layer):
 
 @keras.ops.custom_gradient
 def _positive_gradient(inputs: Any) -> Any:
-    def backward(*args: Any, upstream: Any = None) -> Any:
-        # TensorFlow and JAX hand over the gradient as the only argument, torch as a keyword beside the inputs.
-        return keras.ops.relu(args[0] if upstream is None else upstream)
-
-    return inputs * 1.0, backward
+    return inputs * 1.0, keras.ops.relu
 
 
 def differentiate(parts: Cut, to_image: bool) -> Callable[[np.ndarray, np.ndarray], Gradients]:
     """Compile (images (n, H, W, C) of raw grey levels, classes (n,) of class numbers) -> Gradients.
 
     Without `to_image` only the head is differentiated, which for the default layer is pooling and one matrix.
-    Call it with batches of one size: JAX compiles anew for each, the others do not.
+    Call it with batches of one size: JAX compiles anew for each, TensorFlow does not.
     """
-    compiled = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[keras.backend.backend()](parts, to_image)
+    compiled = {"tensorflow": _tensorflow, "jax": _jax}[keras.backend.backend()](parts, to_image)
     return lambda images, classes: compiled(np.asarray(images, np.float32), np.asarray(classes, np.int32))
 
 
@@ -194,22 +221,3 @@ def _jax(parts: Cut, to_image: bool) -> Callable[..., Gradients]:
         return [[variable.value for variable in group] for group in groups]
 
     return lambda images, classes: run(weights(parts.trunk), weights(parts.head), images, classes)
-
-
-def _torch(parts: Cut, to_image: bool) -> Callable[..., Gradients]:
-    import torch
-
-    def run(images: np.ndarray, classes: np.ndarray) -> Gradients:
-        inputs = keras.ops.convert_to_tensor(images).requires_grad_(to_image)
-        with torch.set_grad_enabled(to_image):
-            activations = parts.trunk(inputs, training=False).float()
-        if not to_image:
-            activations = activations.detach().requires_grad_()
-        with torch.enable_grad():
-            logits = parts.head([activations, inputs] if parts.bypassed else activations, training=False).float()
-            chosen = keras.ops.convert_to_tensor(classes).long()[:, None]
-            score = torch.take_along_dim(logits, chosen, dim=1).sum()
-        gradients = torch.autograd.grad(score, [activations, inputs] if to_image else [activations])
-        return Gradients(logits.detach(), activations.detach(), gradients[0], gradients[1] if to_image else None)
-
-    return run

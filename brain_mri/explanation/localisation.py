@@ -7,6 +7,7 @@ one value everywhere says nothing and scores what the share of the mask's area g
 
 import cv2
 import numpy as np
+from sklearn.metrics import average_precision_score
 
 TOLERANCE = 0  # pixels around the mask; Zhang 2018 allow 15 on photographs, which here would make many lesions a target
 THRESHOLD = 0.5  # of a map's own maximum
@@ -40,42 +41,33 @@ def iou(maps: np.ndarray, masks: np.ndarray, threshold: float = THRESHOLD) -> np
 
 
 def pixel_average_precision(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Area under precision-recall of an image's pixels: the sum of precision times the step of recall at each value.
+    """Area under precision-recall of an image's pixels: the sum of precision times the step of recall at each value."""
+    pairs = zip(*_checked(maps, masks), strict=True)
+    return np.array(
+        [average_precision_score(mask.ravel(), one.ravel()) if mask.any() else np.nan for one, mask in pairs],
+        np.float64,
+    )
 
-    Pixels of one value step together, as in scikit-learn's `average_precision_score`, which this agrees with.
-    """
-    maps, masks = _checked(maps, masks)
-    pairs = zip(maps, masks, strict=True)
-    return np.array([_average_precision(one.ravel(), mask.ravel()) for one, mask in pairs], np.float64)
 
-
-def scores(
-    maps: np.ndarray, masks: np.ndarray, tolerance: float = TOLERANCE, threshold: float = THRESHOLD
-) -> dict[str, np.ndarray]:
+def scores(maps: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarray]:
     """All four scores by name, each float64 (N,)."""
     return {
-        "pointing_game": pointing_game(maps, masks, tolerance),
-        "energy_in_mask": energy_in_mask(maps, masks),
-        "iou": iou(maps, masks, threshold),
-        "pixel_average_precision": pixel_average_precision(maps, masks),
+        score.__name__: score(maps, masks) for score in (pointing_game, energy_in_mask, iou, pixel_average_precision)
     }
 
 
-def chance(
-    masks: np.ndarray, tolerance: float = TOLERANCE, threshold: float = THRESHOLD, seed: int = 0
-) -> dict[str, dict[str, np.ndarray]]:
+def chance(masks: np.ndarray, seed: int = 0) -> dict[str, dict[str, np.ndarray]]:
     """The same scores of three maps that saw neither image nor model; masks (N, H, W) -> {map: {score: (N,)}}.
 
-    `random`: uniform noise, one draw an image. `area`: one value everywhere, so the share of the (grown) mask.
-    `mean_lesion`: how often the *other* images have their lesion at a pixel, the strongest that knows no image.
+    `random`: uniform noise, one draw an image. `area`: one value everywhere, so the share of the mask. `mean_lesion`:
+    how often the *other* images have their lesion at a pixel, the strongest that knows no image.
     """
     masks = masks.astype(bool)
     everywhere, found = masks.sum(axis=0, dtype=np.float32), []
     for index, mask in enumerate(masks):  # one image at a time: memory does not grow with them
         others = (everywhere - mask) / (len(masks) - 1) if len(masks) > 1 else np.ones(mask.shape, np.float32)
         noise = np.random.default_rng((seed, index)).random(mask.shape, np.float32)
-        maps = np.stack([noise, np.ones(mask.shape, np.float32), others])
-        found.append(scores(maps, np.stack([mask] * 3), tolerance, threshold))
+        found.append(scores(np.stack([noise, np.ones(mask.shape, np.float32), others]), np.stack([mask] * 3)))
     return {
         name: {score: np.array([values[score][place] for values in found]) for score in SCORES}
         for place, name in enumerate(("random", "area", "mean_lesion"))
@@ -97,13 +89,3 @@ def _grown(mask: np.ndarray, tolerance: float) -> np.ndarray:
 
 def _where_lesion(masks: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.where(masks.any(axis=(1, 2)), values.astype(np.float64), np.nan)
-
-
-def _average_precision(values: np.ndarray, mask: np.ndarray) -> float:
-    lesion = int(mask.sum())
-    if not lesion:
-        return np.nan
-    order = np.argsort(values)[::-1]
-    hits = np.cumsum(mask[order])
-    last = np.append(np.flatnonzero(np.diff(values[order])), len(order) - 1)  # of the pixels that share a value
-    return float((np.diff(hits[last], prepend=0) * hits[last] / (last + 1)).sum() / lesion)

@@ -7,10 +7,10 @@ Every map is float32 of the image's height and width, not normalised. Where pape
 | gradient | signed | d logit / d grey level (Simonyan 2014, section 3), before the paper's absolute value |
 | guided_backpropagation | signed | the same, negative gradients stopped at each ReLU (Springenberg 2015, section 3.4) |
 | grad_cam | >= 0 | Selvaraju 2017, eq. 1-2: ReLU at the layer's resolution, then bilinear upsampling |
-| grad_cam_pp | >= 0 | Chattopadhay 2018, eq. 10-14, of the exponential of the logit; ReLU and upsampling as Grad-CAM |
+| grad_cam_pp | >= 0 | Chattopadhay 2018, eq. 10-14, of the exponential of the logit, at the last ReLU's output |
 | guided_grad_cam | signed | guided backpropagation times upsampled Grad-CAM (Selvaraju 2017, section 3.2) |
 | integrated_gradients | signed | Sundararajan 2017, eq. 1, from a black image; the sum is logit(image) - logit(black) |
-| lesion_map | 0 to 1 | of a network with a lesion head: the softmax of its map at each place (brain_mri/network/lesion.py) |
+| lesion_map | 0 to 1 | of a network with a lesion head (brain_mri/network/lesion.py): its map's softmax |
 | sobel | >= 0 | length of the image's Sobel gradient: knows nothing of the model |
 | random | 0 to 1 | uniform noise: knows nothing of model or image |
 
@@ -27,7 +27,7 @@ import keras
 import numpy as np
 
 from brain_mri.errors import UserError
-from brain_mri.explanation.gradients import Gradients, cut, differentiate
+from brain_mri.explanation.gradients import Gradients, cut, differentiate, rectified_layer
 from brain_mri.network.lesion import MAP, has_lesion_map
 
 CAMS = ("grad_cam", "grad_cam_pp")
@@ -86,17 +86,18 @@ class Explainer:
     def _explain_batch(self, images: np.ndarray, classes: np.ndarray, methods: Sequence[str]) -> dict[str, np.ndarray]:
         wanted = set(methods)
         maps: dict[str, np.ndarray] = {}
-        size = (images.shape[1], images.shape[2])
+        size, given = (images.shape[1], images.shape[2]), (images, classes)
         if wanted & {"gradient", "guided_grad_cam", *CAMS}:
-            shared = self._run("to_image" if "gradient" in wanted else "to_layer", images, classes)
+            shared = self._run("to_image" if "gradient" in wanted else "to_layer", *given)
             if "gradient" in wanted:
                 maps["gradient"] = _channel_sum(shared.d_image)
             if wanted & {"grad_cam", "guided_grad_cam"}:
                 maps["grad_cam"] = upsample(grad_cam(shared.activations, shared.d_activations), size)
             if "grad_cam_pp" in wanted:
-                maps["grad_cam_pp"] = upsample(grad_cam_pp(shared.activations, shared.d_activations), size)
+                at = shared if rectified_layer(self.model, self.layer) == self.layer else self._run("rectified", *given)
+                maps["grad_cam_pp"] = upsample(grad_cam_pp(at.activations, at.d_activations), size)
         if wanted & {"guided_backpropagation", "guided_grad_cam"}:
-            guided = _channel_sum(self._run("guided", images, classes).d_image)
+            guided = _channel_sum(self._run("guided", *given).d_image)
             maps["guided_backpropagation"] = guided
             if "guided_grad_cam" in wanted:
                 maps["guided_grad_cam"] = guided * maps["grad_cam"]
@@ -127,22 +128,13 @@ class Explainer:
 
     def _run(self, kind: str, images: np.ndarray, classes: np.ndarray) -> Gradients:
         if kind not in self._compiled:
-            parts = cut(self.model, guided=True) if kind == "guided" else self.parts
-            self._compiled[kind] = differentiate(parts, to_image=kind != "to_layer")
+            parts = self.parts
+            if kind == "guided":
+                parts = cut(self.model, guided=True)
+            elif kind == "rectified":
+                parts = cut(self.model, rectified_layer(self.model, self.layer))
+            self._compiled[kind] = differentiate(parts, to_image=kind in ("to_image", "guided"))
         return self._compiled[kind](images, classes)
-
-
-def explain(
-    model: keras.Model,
-    images: np.ndarray,
-    classes: np.ndarray,
-    methods: Sequence[str] | None = None,
-    layer: str | None = None,
-    batch_size: int = 28,
-    seed: int = 0,
-) -> dict[str, np.ndarray]:
-    """Explain once, as `Explainer.explain`; for more calls on one model keep an `Explainer`, which compiles once."""
-    return Explainer(model, layer).explain(images, classes, methods, batch_size, seed)
 
 
 def grad_cam(activations: Any, d_activations: Any) -> np.ndarray:
@@ -155,12 +147,11 @@ def grad_cam_pp(activations: Any, d_activations: Any) -> np.ndarray:
 
     Of the exponential of the logit the second and third derivatives are powers of the gradient g (its eq. 15-16), and
     alpha (eq. 10) becomes 1 / (2 + g * sum of the activations) wherever g is not 0. The weights (eq. 6) then leave out
-    the factor exp(logit), which is the same over an image. Where the layer has negative values the formula can
-    divide by nothing: such places get no weight.
+    the factor exp(logit), which is the same over an image. The formula holds for activations that are not negative.
     """
-    below = 2 + d_activations * keras.ops.sum(activations, axis=(1, 2), keepdims=True)
-    alpha = keras.ops.where(below > 1e-7, 1 / keras.ops.maximum(below, 1e-7), 0.0)
-    return _weighted_sum(activations, keras.ops.sum(alpha * keras.ops.relu(d_activations), axis=(1, 2)))
+    positive = keras.ops.relu(d_activations)
+    alpha = 1 / (2 + positive * keras.ops.sum(activations, axis=(1, 2), keepdims=True))
+    return _weighted_sum(activations, keras.ops.sum(alpha * positive, axis=(1, 2)))
 
 
 def _weighted_sum(activations: Any, weights: Any) -> np.ndarray:

@@ -7,8 +7,7 @@ be for a class, is like nothing: one draw of random weights says little, two or 
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import keras
@@ -21,7 +20,7 @@ LIMIT = 0.25  # of a map may be left when the network is random
 MEASURES = ("rank_correlation", "ssim", "hog_correlation")
 
 Maps = dict[str, np.ndarray]  # method -> (N, H, W)
-Likeness = dict[str, np.ndarray]  # measure -> (N,), or (steps, N)
+Likeness = dict[str, np.ndarray]  # measure -> (N,), or means (steps,)
 
 
 def similarity(one: np.ndarray, other: np.ndarray) -> Likeness:
@@ -140,61 +139,20 @@ def _initial_weights(layer: keras.layers.Layer, seed: tuple[int, int]) -> list[n
     return weights
 
 
-@dataclass(frozen=True)
-class RandomisationTest:
-    """How like the learned maps those of randomised networks are."""
-
-    layers: list[str]  # the lowest layer of each step
-    likeness: dict[str, Likeness]  # method -> measure -> (steps, seeds x N): to the learned map of the same image
-    other_image: dict[str, Likeness]  # the same: to the learned map of another image, what chance gives
-
-    def left(self) -> dict[str, np.ndarray]:
-        """What is left of each method's maps after each step, (steps,): 1 for all, 0 for as much as chance gives.
-
-        Per measure (likeness - chance) / (1 - chance) of the means over the images, then the mean of the measures.
-        Chance is taken anew at each step, because it depends on the maps: two maps that are empty but for a spot are
-        alike whatever they show, and dense ones that a random network gives are not.
-        """
-        shares = {}
-        for method, measures in self.likeness.items():
-            chance = {measure: values.mean(axis=1) for measure, values in self.other_image[method].items()}
-            shares[method] = np.mean(
-                [
-                    (values.mean(axis=1) - chance[measure]) / np.maximum(1 - chance[measure], 1e-6)
-                    for measure, values in measures.items()
-                ],
-                axis=0,
-            )
-        return shares
-
-    def verdicts(self, limit: float = LIMIT) -> dict[str, tuple[bool, str]]:
-        """Whether each method passes, and the sentence that says so, for a cascading test.
-
-        A map that shows what the network learned must be gone once the upper half of its layers is random, and stay
-        so: passed where from the middle step on at most `limit` is `left`. The paper gives no threshold; this one lies
-        between what plain gradients keep and what guided backpropagation keeps in a trained compact network.
-        """
-        middle, found = (len(self.layers) - 1) // 2, {}
-        for method, shares in self.left().items():
-            most = float(shares[middle:].max())
-            passes = most <= limit
-            found[method] = (
-                passes,
-                (
-                    f"{method} {'passes' if passes else 'fails'}: with the weights random from the logits down to "
-                    f"{self.layers[middle]} or further, up to {max(most, 0):.0%} of its map is left (limit {limit:.0%})"
-                ),
-            )
-        return found
-
-
 def randomisation_test(
-    model: keras.Model, learned: Maps, maps: Callable[[], Maps], mode: str, steps: int, seeds: Sequence[int] = (0,)
-) -> RandomisationTest:
-    """Compare the model's maps, `learned`, with those after each step of `randomisations`, for each seed.
+    model: keras.Model,
+    learned: Maps,
+    maps: Callable[[], Maps],
+    mode: str,
+    steps: int,
+    seeds: Sequence[int] = (0,),
+) -> tuple[list[str], dict[str, dict[str, Any]]]:
+    """Compare the learned maps with those of the model as its weights are destroyed, step by step, once a seed.
 
-    `maps()` explains the model as it is at that moment, always the images and classes of `learned`; of one image alone
-    chance cannot be told and counts as 0. Memory holds two sets of maps.
+    `maps()` makes the maps of the model as it is at that moment, always the images and classes of `learned`; of one
+    image alone chance cannot be told and counts as 0. Memory holds two sets of maps. Returns the lowest layer of each
+    step and {method: {measure: likeness to the learned map of the same image, `other_image`: {measure: to that of
+    another image, what chance gives}, `left`: see `_left`}}, all means over images and seeds, (steps,).
     """
     before = {method: _describe(values) for method, values in learned.items()}
     others = {method: _of_other_images(described) for method, described in before.items()}
@@ -213,16 +171,41 @@ def randomisation_test(
                 now = maps()
                 runs[-1].append(dict(zip(now, threads.map(compare, now.keys(), now.values()), strict=True)))
 
-    def collect(which: int) -> dict[str, Likeness]:
-        return {
-            method: {
-                measure: np.concatenate([np.stack([step[method][which][measure] for step in run]) for run in runs], 1)
-                for measure in MEASURES
-            }
-            for method in learned
-        }
+    def means(method: str, which: int) -> Likeness:
+        found = {name: [[step[method][which][name] for step in run] for run in runs] for name in MEASURES}
+        return {name: np.mean(values, axis=(0, 2)) for name, values in found.items()}
 
-    return RandomisationTest(list(layers), collect(0), collect(1))
+    table: dict[str, dict[str, Any]] = {}
+    for method in learned:
+        same, other = means(method, 0), means(method, 1)
+        table[method] = {**same, "other_image": other, "left": _left(same, other)}
+    return list(layers), table
+
+
+def _left(same: Likeness, other: Likeness) -> np.ndarray:
+    """What is left of a method's maps after each step, (steps,): 1 for all, 0 for as much as chance gives.
+
+    Per measure (likeness - chance) / (1 - chance), then the mean of the measures. Chance is taken anew at each step,
+    because it depends on the maps: two maps that are empty but for a spot are alike whatever they show, and dense ones
+    that a random network gives are not.
+    """
+    return np.mean([(same[name] - other[name]) / np.maximum(1 - other[name], 1e-6) for name in MEASURES], axis=0)
+
+
+def verdict(method: str, layers: Sequence[str], left: np.ndarray, limit: float = LIMIT) -> dict[str, Any]:
+    """Whether a method `passes` a cascading test, and the `sentence` that says so.
+
+    A map that shows what the network learned must be gone once the upper half of its layers is random, and stay
+    so: passed where from the middle step on at most `limit` is `left`. The paper gives no threshold; this one lies
+    between what plain gradients keep and what guided backpropagation keeps in a trained compact network.
+    """
+    middle = (len(layers) - 1) // 2
+    most = float(left[middle:].max())
+    sentence = (
+        f"{method} {'passes' if most <= limit else 'fails'}: with the weights random from the logits down to "
+        f"{layers[middle]} or further, up to {max(most, 0):.0%} of its map is left (limit {limit:.0%})"
+    )
+    return {"passes": most <= limit, "sentence": sentence}
 
 
 def other_image(one: np.ndarray, other: np.ndarray) -> Likeness:

@@ -4,7 +4,7 @@ Every function returns plain dictionaries for JSON. A mean has `n`, `value` and 
 there is no image, n is 0 and the others are None.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from brain_mri.explanation import faithfulness, localisation, sanity
 from brain_mri.explanation.saliency import LESION_MAP, Explainer, importance
 from brain_mri.files import progress
+from brain_mri.params import Params
 from brain_mri.statistics.intervals import mean_interval
 
 CONTROLS = ("sobel", "random")  # they know nothing of the model, so nothing is asked of them about it
@@ -22,7 +23,6 @@ MANY_PASSES = ("integrated_gradients",)
 # The verdict is the cascade's; the other mode is a picture of which layers count, and leaves out what takes long.
 MODES = {"cascading": CONTROLS, "independent": (*CONTROLS, *MANY_PASSES)}  # the methods that each leaves out
 BLOCK = 64  # images whose maps are in memory at once; not a batch size, because random maps are drawn by block
-FRACTIONS = tuple(np.linspace(0, 1, 11).round(2).tolist())  # of deletion and insertion
 STEPS, SEEDS = 5, (0, 1)  # of weight randomisation
 SHIFT, NOISE = 4, 2.0  # pixels, grey levels
 
@@ -47,28 +47,20 @@ class Cases:
         return len(self.images)
 
 
-@dataclass(frozen=True)
-class Measure:
-    """What to measure with; the keys of `params.yaml`, `dataset` and `evaluate`, of the same names say what each is."""
-
-    classes: Sequence[str]
-    batch_size: int
-    resamples: int
-    seed: int
-
-    def mean(self, values: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
-        """Mean and interval of values in 0..1, (N,)."""
-        return mean_interval(values, groups, self.resamples, self.seed)
-
-    def signed_mean(self, values: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
-        """Mean and interval of values in -1..1, (N,), such as correlations: those of (1 + values) / 2, scaled back."""
-        row = self.mean((1 + np.clip(values, -1, 1)) / 2, groups)
-        if not row["n"]:
-            return row
-        return row | {"value": 2 * row["value"] - 1, "interval": [2 * bound - 1 for bound in row["interval"]]}
+def mean(values: np.ndarray, groups: np.ndarray, params: Params) -> dict[str, Any]:
+    """Mean and interval of values in 0..1, (N,)."""
+    return mean_interval(values, groups, params.evaluate.resamples, params.evaluate.seed)
 
 
-def without(methods: Sequence[str], left_out: Sequence[str]) -> tuple[str, ...]:
+def signed_mean(values: np.ndarray, groups: np.ndarray, params: Params) -> dict[str, Any]:
+    """Mean and interval of values in -1..1, (N,), such as correlations: those of (1 + values) / 2, scaled back."""
+    row = mean((1 + np.clip(values, -1, 1)) / 2, groups, params)
+    if not row["n"]:
+        return row
+    return row | {"value": 2 * row["value"] - 1, "interval": [2 * bound - 1 for bound in row["interval"]]}
+
+
+def without(methods: Iterable[str], left_out: Sequence[str]) -> tuple[str, ...]:
     """Return the methods but for those left out, in their order."""
     return tuple(method for method in methods if method not in left_out)
 
@@ -82,14 +74,14 @@ def evenly(labels: np.ndarray, among: np.ndarray, count: int) -> np.ndarray:
     return places[np.unique(np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(int))]
 
 
-def localise(explainer: Explainer, cases: Cases, methods: Sequence[str], how: Measure, what: str) -> dict:
+def localise(explainer: Explainer, cases: Cases, methods: Sequence[str], params: Params, what: str) -> dict:
     """Score the maps of lesion images: {method: {score: mean}}; the pointing game of Grad-CAM and of the lesion map by
     class and size as well."""
     rows = [
-        score(explainer.explain(part.images, part.targets, methods, how.batch_size, start), part.masks)
+        score(explainer.explain(part.images, part.targets, methods, params.evaluate.batch_size, start), part.masks)
         for start, part in progress(list(_blocks(cases)), f"{what}: maps of {BLOCK} images")
     ]
-    return tabulate(rows, cases, how)
+    return tabulate(rows, cases, params)
 
 
 def score(maps: Mapping[str, np.ndarray], masks: np.ndarray) -> Scores:
@@ -97,14 +89,14 @@ def score(maps: Mapping[str, np.ndarray], masks: np.ndarray) -> Scores:
     return {method: localisation.scores(importance(values), masks) for method, values in maps.items()}
 
 
-def tabulate(blocks: Sequence[Scores], cases: Cases, how: Measure) -> dict:
+def tabulate(blocks: Sequence[Scores], cases: Cases, params: Params) -> dict:
     """Put the scores of the cases, given block by block, into the table of `localise`."""
     table: dict = {}
     for method in blocks[0]:
         scores = {name: np.concatenate([block[method][name] for block in blocks]) for name in localisation.SCORES}
-        table[method] = {name: how.mean(values, cases.groups) for name, values in scores.items()}
+        table[method] = {name: mean(values, cases.groups, params) for name, values in scores.items()}
         if method in ("grad_cam", LESION_MAP):
-            table[method] |= _pointing_by(scores["pointing_game"], cases, how)
+            table[method] |= _pointing_by(scores["pointing_game"], cases, params)
     return table
 
 
@@ -113,18 +105,20 @@ def _blocks(cases: Cases) -> Any:
     return ((start, cases.take(slice(start, start + BLOCK))) for start in starts)
 
 
-def _pointing_by(hits: np.ndarray, cases: Cases, how: Measure) -> dict:
+def _pointing_by(hits: np.ndarray, cases: Cases, params: Params) -> dict:
     """The pointing game by class, and by thirds of the lesions' sizes; `chance` is their share of the image."""
     areas = cases.masks.sum(axis=(1, 2))
 
     def row(part: np.ndarray) -> dict:
         chance = cases.masks[part].mean() if part.any() else None
-        return how.mean(hits[part], cases.groups[part]) | {"chance": chance}
+        return mean(hits[part], cases.groups[part], params) | {"chance": chance}
 
     low, high = np.quantile(areas, [1 / 3, 2 / 3]) if len(areas) else (0, 0)
     thirds = {"small": areas <= low, "medium": (areas > low) & (areas <= high), "large": areas > high}
     return {
-        "pointing_game_by_class": {name: row(cases.labels == place) for place, name in enumerate(how.classes)},
+        "pointing_game_by_class": {
+            name: row(cases.labels == place) for place, name in enumerate(params.dataset.classes)
+        },
         "pointing_game_by_size": {
             name: row(part) | {"pixels": [areas[part].min(), areas[part].max()] if part.any() else None}
             for name, part in thirds.items()
@@ -141,75 +135,46 @@ def chance(masks: np.ndarray) -> dict:
 
 
 def faithful(
-    model: keras.Model, maps: Mapping[str, np.ndarray], cases: Cases, how: Measure, what: str
+    model: keras.Model, maps: Mapping[str, np.ndarray], cases: Cases, params: Params, what: str
 ) -> tuple[dict, dict[str, dict[str, np.ndarray]]]:
     """Return the areas of deletion, insertion and ROAD for maps of the cases, and the mean curves behind them.
 
-    The table is {method: {curve: mean}}; the curves are {curve: {method: (fractions,)}}, named by `curve_fractions`."""
+    The table is {method: {curve: mean}}; the curves {curve: {method: (fractions,)}}, at `faithfulness.FRACTIONS`."""
     table: dict = {}
-    curves: dict[str, dict[str, np.ndarray]] = {name: {} for name in curve_fractions()}
-    options: dict = {"predict": model.predict_on_batch, "batch_size": how.batch_size, "seed": how.seed}
+    curves: dict[str, dict[str, np.ndarray]] = {kind: {} for kind in faithfulness.FRACTIONS}
+    options = {"batch_size": params.evaluate.batch_size, "seed": params.evaluate.seed}
     for method in progress(maps, f"{what}: faithfulness", len(maps)):
-        given = (cases.images, importance(maps[method]), cases.targets)
-        road = faithfulness.road(*given, **options)
-        found = {
-            "deletion": faithfulness.deletion(*given, fractions=FRACTIONS, **options),
-            "insertion": faithfulness.insertion(*given, fractions=FRACTIONS, **options),
-            **{f"road_{order}": values for order, values in road.items()},
-        }
-        table[method] = {}
-        for name, values in found.items():
-            areas = np.clip(faithfulness.area(values, curve_fractions()[name]), 0, 1)
-            table[method][name] = how.mean(areas, cases.groups)
-            curves[name][method] = values.mean(axis=0)
+        table[method], relevance = {}, importance(maps[method])
+        for kind, fractions in faithfulness.FRACTIONS.items():
+            predict = model.predict_on_batch
+            values = faithfulness.curves(kind, cases.images, relevance, cases.targets, predict, **options)
+            table[method][kind] = mean(np.clip(faithfulness.area(values, fractions), 0, 1), cases.groups, params)
+            curves[kind][method] = values.mean(axis=0)
     return table, curves
 
 
-def curve_fractions() -> dict[str, Sequence[float]]:
-    """The fractions of pixels changed of each curve of `faithful`."""
-    road = faithfulness.ROAD_FRACTIONS
-    return {
-        "deletion": FRACTIONS,
-        "insertion": FRACTIONS,
-        "road_most_relevant_first": road,
-        "road_least_relevant_first": road,
-    }
-
-
-def randomise(explainer: Explainer, learned: Mapping[str, np.ndarray], cases: Cases, how: Measure, what: str) -> dict:
+def randomise(explainer: Explainer, learned: Mapping[str, np.ndarray], cases: Cases, params: Params, what: str) -> dict:
     """Compare the maps of the cases, `learned`, with those of randomised weights.
 
     {mode: {method: {measure: a mean a step, other_image: its chance level, left: a share a step}}}, the layers of the
     steps, and for each method a verdict on the cascade."""
     table: dict = {"seeds": len(SEEDS), "limit": sanity.LIMIT}
     for mode, left_out in progress(MODES.items(), f"{what}: randomised weights", len(MODES)):
-        methods = without(explainer.methods, left_out)
-        explain = partial(explainer.explain, cases.images, cases.targets, methods, how.batch_size)
-        test = sanity.randomisation_test(
-            explainer.model, {method: learned[method] for method in methods}, explain, mode, STEPS, SEEDS
-        )
-        left, chance = test.left(), test.other_image
-        table["layers"] = test.layers
-        table[mode] = {
-            method: {measure: values.mean(axis=1) for measure, values in measures.items()}
-            | {"other_image": {measure: values.mean(axis=1) for measure, values in chance[method].items()}}
-            | {"left": left[method]}
-            for method, measures in test.likeness.items()
-        }
+        kept = {method: learned[method] for method in without(learned, left_out)}
+        explain = partial(explainer.explain, cases.images, cases.targets, tuple(kept), params.evaluate.batch_size)
+        layers, rows = sanity.randomisation_test(explainer.model, kept, explain, mode, STEPS, SEEDS)
+        table |= {"layers": layers, mode: rows}
         if mode == "cascading":
-            table["verdicts"] = {
-                method: {"passes": passes, "sentence": sentence}
-                for method, (passes, sentence) in test.verdicts().items()
-            }
+            table["verdicts"] = {method: sanity.verdict(method, layers, row["left"]) for method, row in rows.items()}
     return table
 
 
-def cascade_maps(explainer: Explainer, case: Cases, how: Measure) -> dict[str, dict[str, np.ndarray]]:
+def cascade_maps(explainer: Explainer, case: Cases, params: Params) -> dict[str, dict[str, np.ndarray]]:
     """Maps of one image, {step: {method: (S, S)}}: as learned, then as the weights are randomised from the logits."""
     methods = without(explainer.methods, CONTROLS)
 
     def maps() -> dict[str, np.ndarray]:
-        found = explainer.explain(case.images, case.targets, methods, how.batch_size)
+        found = explainer.explain(case.images, case.targets, methods, params.evaluate.batch_size)
         return {method: importance(values)[0] for method, values in found.items()}
 
     steps = {"as learned": maps()}
@@ -218,33 +183,30 @@ def cascade_maps(explainer: Explainer, case: Cases, how: Measure) -> dict[str, d
     return steps
 
 
-def stable(explainer: Explainer, still: Mapping[str, np.ndarray], cases: Cases, how: Measure) -> dict:
+def stable(explainer: Explainer, still: Mapping[str, np.ndarray], cases: Cases, params: Params) -> dict:
     """How alike the maps of the cases, `still`, stay under a small shift and a small noise.
 
     {method: {change: {measure: mean}}}."""
-    methods = without(explainer.methods, CONTROLS)
-    found = sanity.stability(
-        {method: still[method] for method in methods},
-        lambda images: explainer.explain(images, cases.targets, methods, how.batch_size),
-        cases.images,
-        SHIFT,
-        NOISE,
-        how.seed,
-    )
+    kept = {method: still[method] for method in without(still, CONTROLS)}
+
+    def maps(images: np.ndarray) -> dict[str, np.ndarray]:
+        return explainer.explain(images, cases.targets, tuple(kept), params.evaluate.batch_size)
+
+    found = sanity.stability(kept, maps, cases.images, SHIFT, NOISE, params.evaluate.seed)
     return {
-        method: {change: _likeness(measures, cases, how) for change, measures in changes.items()}
+        method: {change: _likeness(measures, cases, params) for change, measures in changes.items()}
         for method, changes in found.items()
     }
 
 
-def agree(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray], cases: Cases, how: Measure) -> dict:
+def agree(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray], cases: Cases, params: Params) -> dict:
     """How alike two models' maps of the cases are: {method: {measure: mean}}, and how alike maps of two images are."""
     return {
-        method: _likeness(sanity.similarity(values, other[method]), cases, how)
+        method: _likeness(sanity.similarity(values, other[method]), cases, params)
         | {"other_image": {name: likes.mean() for name, likes in sanity.other_image(values, other[method]).items()}}
         for method, values in one.items()
     }
 
 
-def _likeness(measures: Mapping[str, np.ndarray], cases: Cases, how: Measure) -> dict:
-    return {measure: how.signed_mean(values, cases.groups) for measure, values in measures.items()}
+def _likeness(measures: Mapping[str, np.ndarray], cases: Cases, params: Params) -> dict:
+    return {measure: signed_mean(values, cases.groups, params) for measure, values in measures.items()}

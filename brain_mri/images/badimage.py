@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from io import BytesIO
 
 import numpy as np
 
@@ -29,7 +30,15 @@ class BadImage(Exception):
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else str(reason))
         self.reason = reason
-        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A file that cannot be used: `path` as its source names it, `size` in bytes."""
+
+    path: str
+    reason: str
+    size: int
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,20 @@ class Limits:
             raise BadImage(Reason.NOT_AN_IMAGE, f"header says {width}x{height} px")
         if width * height > self.max_pixels:
             raise BadImage(Reason.TOO_LARGE, f"{width}x{height} px, the limit is {self.max_pixels:,} px")
+
+
+class CountedReads(BytesIO):
+    """A file that raises BadImage after so many reads: a header of millions of elements would be parsed for minutes."""
+
+    def __init__(self, data: bytes, most: int) -> None:
+        super().__init__(data)
+        self.left = most
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.left -= 1
+        if self.left < 0:
+            raise BadImage(Reason.UNDECODABLE, "a header without end")
+        return super().read(size)
 
 
 def stretch(values: np.ndarray) -> np.ndarray:

@@ -1,48 +1,85 @@
-"""The images of a study as arrays: the tables that the stages hand on, and the pixels behind them."""
+"""The images of a study: the tables that the stages hand on, and the pixels behind them as arrays."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
 
 from brain_mri.errors import UserError
 from brain_mri.files import read_csv, write_csv
-from brain_mri.images.imaging import resize, resize_mask
+from brain_mri.images.crop import resize, resize_mask
 
 OWN, EXTERNAL = Path("data/cropped"), Path("data/external")
-COLUMNS = ("path", "label", "part", "patient", "source", "mask", "group")
 
 
 @dataclass(frozen=True)
-class Sample:
-    """An image of a split: its path below `data/cropped/images`, its class, and what is known of its origin."""
+class ImageRecord:
+    """One image of a study, a row of `data/raw.csv` and `data/cropped.csv`.
+
+    `path` is below `data/raw` (`<part>/<label>/<name>`, posix), `mask` below `data/masks` or ""; after the crop they
+    are below `data/cropped/images` and `data/cropped/masks`. `part` is "Training", "Testing", "External", or "" where
+    the source publishes no split.
+    """
 
     path: str
     label: str
-    part: str  # Training or Testing as published, External, or empty
-    patient: str
-    source: str
-    mask: str  # path below `data/cropped/masks`; empty where no lesion is outlined
-    group: str  # images of one group are copies of one slice, or slices of one patient
+    part: str
+    patient: str = ""
+    source: str = ""
+    mask: str = ""
 
 
-def write_samples(path: Path | str, samples: Sequence[Sample]) -> None:
+@dataclass(frozen=True)
+class Sample(ImageRecord):
+    """A cropped image of a split, a row of `data/split/*.csv`: images of one group are copies of one slice, or slices
+    of one patient."""
+
+    group: str = ""
+
+
+Row = TypeVar("Row", bound=ImageRecord)
+
+
+def write_records(path: Path | str, records: Iterable[ImageRecord]) -> None:
+    """Write the table of a study's images, in the order given."""
+    _write(path, records, ImageRecord)
+
+
+def read_records(path: Path | str) -> list[ImageRecord]:
+    """Read what `write_records` wrote; raises UserError where it is missing or another table."""
+    return _read(path, ImageRecord)
+
+
+def write_samples(path: Path | str, samples: Iterable[Sample]) -> None:
     """Write the table of a split."""
-    write_csv(path, [vars(sample) for sample in samples], COLUMNS)
+    _write(path, samples, Sample)
 
 
 def read_samples(path: Path | str) -> list[Sample]:
-    """Read the table of a split."""
-    return [Sample(**row) for row in read_csv(path)]
+    """Read what `write_samples` wrote; raises UserError where it is missing or another table."""
+    return _read(path, Sample)
+
+
+def _write(path: Path | str, rows: Iterable[Row], kind: type[Row]) -> None:
+    write_csv(path, map(asdict, rows), [column.name for column in fields(kind)])
+
+
+def _read(path: Path | str, kind: type[Row]) -> list[Row]:
+    columns = [column.name for column in fields(kind)]
+    rows = read_csv(path)
+    if any(list(row) != columns or None in row.values() for row in rows):
+        raise UserError(f"{path}: not a table with the columns {', '.join(columns)}; remove it and run `dvc repro`")
+    return [kind(**row) for row in rows]
 
 
 def load_images(samples: Sequence[Sample], size: int, folder: Path = OWN) -> np.ndarray:
     """Return the cropped images, uint8 (N, size, size, 1); UserError for one that is not there or is damaged."""
     images = np.empty((len(samples), size, size, 1), np.uint8)
     for place, sample in enumerate(samples):
-        images[place, :, :, 0] = resize(_read(folder / "images" / sample.path), size)
+        images[place, :, :, 0] = resize(_grey(folder / "images" / sample.path), size)
     return images
 
 
@@ -51,11 +88,11 @@ def load_masks(samples: Sequence[Sample], size: int, folder: Path = OWN) -> np.n
     masks = np.zeros((len(samples), size, size), bool)
     for place, sample in enumerate(samples):
         if sample.mask:
-            masks[place] = resize_mask(_read(folder / "masks" / sample.mask), size) > 0
+            masks[place] = resize_mask(_grey(folder / "masks" / sample.mask), size) > 0
     return masks
 
 
-def _read(path: Path) -> np.ndarray:
+def _grey(path: Path) -> np.ndarray:
     image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if image is None:
         raise UserError(f"{path}: not there or damaged; remove it and run `dvc repro`")

@@ -8,7 +8,6 @@ process are found by themselves. Several processes, on one machine or more, are 
 
 import os
 import re
-import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -27,7 +26,7 @@ START_SECONDS = 300  # until all processes are there
 LOST_SECONDS = 20  # without a sign of life, and the process counts as dead
 
 
-class Shared(keras.distribution.DataParallel):
+class DataParallel(keras.distribution.DataParallel):
     """Every device takes its rows of a batch or, where they cannot be dealt out evenly (`whole`), all of them."""
 
     whole = False
@@ -62,7 +61,7 @@ def is_first() -> bool:
 
 
 @contextmanager
-def together() -> Iterator[None]:
+def process_group() -> Iterator[None]:
     """Meet the other processes, where there are any, and work with them; must be entered before JAX starts its devices.
 
     An error ends the process in here: on its way out JAX would wait for the others, which wait for this one. They are
@@ -116,7 +115,7 @@ def _connect() -> None:
         ) from None
 
 
-def spread(batch_size: int) -> None:
+def use_all_devices(batch_size: int) -> None:
     """Use all devices, where there are several, for the models built from now on; UserError where the batch cannot be
     dealt out evenly."""
     if keras.backend.backend() != "jax":
@@ -131,10 +130,10 @@ def spread(batch_size: int) -> None:
             f"train.batch_size = {batch_size}: does not divide by the {devices} devices of {jax.process_count()} "
             "process(es); change it, or show fewer devices (CUDA_VISIBLE_DEVICES)"
         )
-    keras.distribution.set_distribution(Shared(auto_shard_dataset=False))
+    keras.distribution.set_distribution(DataParallel(auto_shard_dataset=False))
 
 
-def parts(indices: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+def even_parts(indices: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
     """Yield the indices whole or, where their last batch cannot be dealt out evenly, without it and then that batch,
     which each device takes whole.
 
@@ -153,22 +152,22 @@ def parts(indices: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
         shared.whole = False
 
 
-def own(draw: Draw) -> Draw:
+def draw_own_rows(draw: Draw) -> Draw:
     """Return what draws this process's rows of a batch."""
     shared = keras.distribution.distribution()
     if shared is None:
         return draw
     count, index = processes()
 
-    def draw_own(indices: np.ndarray, epoch: int) -> Examples:
+    def draw_rows(indices: np.ndarray, epoch: int) -> Examples:
         if len(indices) % shared.num_model_replicas == 0:
             indices = np.split(indices, count)[index]
         return draw(indices, epoch)
 
-    return draw_own
+    return draw_rows
 
 
-def from_first(data: bytes) -> bytes:
+def broadcast(data: bytes) -> bytes:
     """Return what process 0 gives; each must call this at the same point."""
     if processes()[0] == 1:
         return data
@@ -179,20 +178,8 @@ def from_first(data: bytes) -> bytes:
     return multihost_utils.broadcast_one_to_all(padded).tobytes()
 
 
-def stop_together(asked: list[signal.Signals], step: int) -> bool:
-    """Return whether to stop after this step, which counts all calls: where a signal has come or, with several
-    processes, where all are at the step on which they agreed after one of them got SIGTERM; then it stands in `asked`.
-    """
-    if processes()[0] > 1:
-        from jax.experimental import multihost_utils
-
-        if multihost_utils.reached_preemption_sync_point(step):
-            asked.append(signal.SIGTERM)
-    return bool(asked)
-
-
-def leave() -> bool:
-    """End the common work; say whether there was any. A model built before still lies on all devices."""
+def shut_down() -> bool:
+    """End the common work; return whether there was any. A model built before still lies on all devices."""
     if keras.distribution.distribution() is None:
         return False
     import jax

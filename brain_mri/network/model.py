@@ -6,50 +6,31 @@ convolutions; global pooling, of averages or, in `compact_fine`, of quadratic me
 `probabilities`, their softmax. In those named `*_lesion` the logits are pooled from a map of them, `lesion_logits`.
 """
 
-import hashlib
-import os
-import warnings
-from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 from keras import layers
 
-from brain_mri.errors import UserError
-from brain_mri.network.efficientnet import efficientnet_lite0, teach_efficientnet_lite0
-from brain_mri.network.initialisation import draw_weights
+from brain_mri import params
+from brain_mri.network.efficientnet import efficientnet_lite0
 from brain_mri.network.lesion import lesion_head
+from brain_mri.network.weights import set_weights
 
 
-def build(
-    network: str,
-    size: int,
-    classes: int,
-    dropout: float,
-    momentum: float,
-    weights: str,
-    sha256: str | None,
-    seed: int,
-    standardise: bool = False,
-    negative: int | None = None,
-) -> keras.Model:
+def build(settings: params.Model, classes: int, seed: int, negative: int | None = None) -> keras.Model:
     """Return an untrained or pre-trained network with every layer trainable.
 
-    `standardise`: each image enters with mean 0 and spread 1. `negative`: the class that means "no tumour", which
-    those named `*_lesion` must know; the others do not ask.
-
-    `weights` is `none`, `imagenet` (for `resnet50` Keras fetches it once, for `efficientnet_lesion` a package brings
-    it; the compact networks have none) or a `.weights.h5` file of the same network, whose digest must be `sha256`.
+    `negative`: the class that means "no tumour", which a network with a lesion map must know; the others do not ask.
     Raises UserError when the weights cannot be had or do not fit."""
     keras.utils.set_random_seed(seed)
+    network, size, dropout = settings.network, settings.image_size, settings.dropout
     image = layers.Input((size, size, 1), name="image")
     x = layers.Rescaling(1 / 255, name="scale")(image)
-    if standardise:
+    if settings.standardise:
         # Of each image over all its pixels; the epsilon keeps an image of one grey from becoming noise.
         x = layers.LayerNormalization((1, 2, 3), 4e-4, center=False, scale=False, name="standardise")(x)
-    features = BODIES[network](x, momentum)
-    if network.endswith("_lesion"):
+    features = BODIES[network](x, settings.batch_norm_momentum)
+    if settings.architecture.lesion_map:
         assert negative is not None
         features = layers.SpatialDropout2D(dropout, seed=seed, name="dropout")(features)
         logits = layers.Activation("linear", name="logits", dtype="float32")(lesion_head(features, classes, negative))
@@ -63,11 +44,7 @@ def build(
         if not isinstance(operation, layers.Layer):
             # Keras numbers operations over the whole process; the file must not tell what was built before.
             operation.name = f"{type(operation).__name__.lower()}_{number}"
-    draw_weights(model, seed)
-    if weights == "imagenet":
-        TAUGHT[network](model)
-    elif weights != "none":
-        load_matching(model, verified(Path(weights), sha256))
+    set_weights(model, settings.weights, settings.weights_sha256, seed)
     return model
 
 
@@ -159,44 +136,4 @@ def resnet50(x: Any, momentum: float) -> Any:
     return backbone.output
 
 
-def teach_resnet50(model: keras.Model) -> None:
-    """Give the layers of `resnet50` Keras's ImageNet weights; UserError where they cannot be had."""
-    try:
-        taught = keras.applications.ResNet50(include_top=False, weights="imagenet")
-    except Exception as error:  # Keras raises a bare Exception for every failure of a download
-        folder = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
-        raise UserError(
-            f"model.weights = imagenet: Keras has none in {folder} and could not fetch them "
-            f"({' '.join(str(error).split())[:160]}); connect once, or set model.weights: none"
-        ) from None
-    for layer in taught.layers:
-        if layer.weights:
-            model.get_layer(layer.name).set_weights(layer.get_weights())
-
-
 BODIES = {body.__name__: body for body in (compact, compact_fine, compact_lesion, efficientnet_lesion, resnet50)}
-TAUGHT = {"resnet50": teach_resnet50, "efficientnet_lesion": teach_efficientnet_lite0}
-
-
-def verified(file: Path, sha256: str | None) -> Path:
-    """Return the weights file after checking that its digest is the stated one."""
-    if not file.is_file():
-        raise UserError(f"model.weights = {file}: no such file")
-    found = hashlib.sha256(file.read_bytes()).hexdigest()
-    if found != sha256:
-        raise UserError(f"model.weights = {file}: its sha256 is {found}, expected {sha256} (model.weights_sha256)")
-    return file
-
-
-def load_matching(model: keras.Model, file: Path) -> None:
-    """Load what fits from a `.weights.h5` file of the same network; the head may be of other classes."""
-    kernels = [layer.kernel for layer in model.layers if isinstance(layer, layers.Conv2D)]
-    before = [keras.ops.convert_to_numpy(kernel) for kernel in kernels]
-    try:
-        with warnings.catch_warnings(action="ignore"):  # Keras lists at length what the check below says in a line
-            model.load_weights(file, skip_mismatch=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{file}: not weights of {model.name} ({' '.join(str(error).split())[:160]})") from None
-    same = sum(np.array_equal(old, keras.ops.convert_to_numpy(new)) for old, new in zip(before, kernels, strict=True))
-    if same:
-        raise UserError(f"{file}: holds nothing for {same} of {len(kernels)} convolutions of {model.name}")

@@ -22,7 +22,7 @@ class Bar:
         self.done += 1
         self.bar.update(1)
 
-    def say(self, row: dict[str, float]) -> None:
+    def write_row(self, row: dict[str, float]) -> None:
         """Write the line of an epoch, from its row of the history."""
         text = "  ".join(f"{name} {row[name]:.4f}" for name in ("loss", "accuracy", "val_loss", "val_accuracy"))
         per_step = (time.monotonic() - self.begin) / max(self.done - self.begun_with, 1)

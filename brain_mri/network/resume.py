@@ -1,11 +1,13 @@
 """The saved state of a training: all that a run needs to go on after any step and to end in the same bits."""
 
+import fcntl
+import hashlib
 import io
 import json
 import os
-import signal
+import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +17,71 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from brain_mri.errors import UserError
 from brain_mri.files import replacing
-from brain_mri.network.distribution import from_first, is_first, processes
+from brain_mri.images.examples import Examples
+from brain_mri.network.distribution import broadcast, is_first, processes
 
+FOLDER = Path(".resume")  # git-ignored and no output of a stage: DVC removes outputs before it runs a stage
 Row = dict[str, float]
+
+
+@contextmanager
+def only_one(pipeline: str) -> Iterator[None]:
+    """Hold this pipeline's lock: a killed `dvc` leaves its training running, and two must not write one model.
+
+    Each of the processes that train together has a lock of its own. Raises UserError where another run holds it."""
+    FOLDER.mkdir(exist_ok=True)
+    name = pipeline if is_first() else f"{pipeline}-{processes()[1]}"
+    with (FOLDER / f"{name}.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            raise UserError(
+                f"train {pipeline}: process {lock.read() or '?'} still trains it in this study; wait for it or stop it"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def state_file(pipeline: str, depends_on: object, splits: Iterable[Examples]) -> Path:
+    """Return the file of the state of a training, named after all that its result depends on: `depends_on`, whose repr
+    tells it apart (parameters); the images; the backend and its version; the script and all modules of this project
+    that have been loaded. A state under another name must not be resumed, so all must be loaded by now; a line tells
+    where there is one. Raises UserError where the first of several processes has another name."""
+    backend = keras.backend.backend()
+    digest = hashlib.sha256(repr((pipeline, depends_on)).encode())
+    digest.update(f"{keras.__version__} {backend} {sys.modules[backend].__version__}".encode())
+    for file in loaded_code():
+        digest.update(file.name.encode() + file.read_bytes())
+    for examples in splits:
+        for part in vars(examples).values():
+            digest.update(b"" if part is None else part)
+    name = digest.hexdigest()[:16].encode()
+    if broadcast(name) != name:
+        raise UserError(
+            "train: process 0 has other parameters, data or code than this one; bring the same to each machine"
+        )
+    file = FOLDER / f"{pipeline}-{name.decode()}.npz"
+    if not file.exists() and (others := sorted(FOLDER.glob(f"{pipeline}-*.npz"))):
+        tqdm.write(f"train: {others[0]} is of a run with other parameters, data or code; training starts anew")
+    return file
+
+
+def loaded_code() -> list[Path]:
+    """Return the files of the script that runs and of all modules of the package `brain_mri` loaded by now."""
+    names = sorted(name for name in sys.modules if name.partition(".")[0] == "brain_mri")
+    files = [getattr(sys.modules[name], "__file__", None) for name in ("__main__", *names)]
+    return [Path(file) for file in files if file]
+
+
+def discard_states(pipeline: str) -> None:
+    """Remove all saved states of the pipeline: its result is safe."""
+    for file in FOLDER.glob(f"{pipeline}-*.npz"):
+        file.unlink()
 
 
 @dataclass
@@ -91,7 +154,7 @@ def restore(file: Path, trainee: keras.Model, rules: list[keras.callbacks.Callba
     source: Any = file
     found = file.exists()
     if processes()[0] > 1:
-        data = from_first(file.read_bytes() if is_first() and found else b"")
+        data = broadcast(file.read_bytes() if is_first() and found else b"")
         source, found = io.BytesIO(data), bool(data)
     if not found:
         return State()
@@ -122,30 +185,3 @@ def _read(archive: zipfile.ZipFile, name: str) -> list[np.ndarray]:
         with archive.open(f"{name}{place}.npy") as entry:
             arrays.append(np.lib.format.read_array(entry))
     return arrays
-
-
-@contextmanager
-def stop_signals() -> Iterator[list[signal.Signals]]:
-    """Collect SIGTERM and SIGINT in the list, so that a step can end and be saved; a second SIGINT interrupts at once.
-
-    A signal that the process was told to ignore stays ignored. Several processes must stop after the same step: JAX
-    waits for SIGTERM and lets them agree on it (`stop_together`), and SIGINT counts as that."""
-    asked: list[signal.Signals] = []
-
-    def note(number: int, _: object) -> None:
-        if asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        if several:
-            os.kill(os.getpid(), signal.SIGTERM)
-        else:
-            asked.append(signal.Signals(number))
-
-    several = processes()[0] > 1
-    noted = (signal.SIGINT,) if several else (signal.SIGTERM, signal.SIGINT)
-    numbers = [n for n in noted if signal.getsignal(n) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, note) for number in numbers}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -14,14 +14,16 @@ from typing import Any
 import keras
 import numpy as np
 
+from brain_mri import params
 from brain_mri.errors import UserError
 from brain_mri.images.examples import Draw, Examples
 from brain_mri.network.batches import Batches, epoch_order, feed, in_order
-from brain_mri.network.distribution import own, parts, stop_together
+from brain_mri.network.distribution import draw_own_rows, even_parts
+from brain_mri.network.interruption import Stopped, agree_to_stop, stop_signals
 from brain_mri.network.normalisation import give_weights
-from brain_mri.network.objective import Recipe, compile_for_training, rules_of
+from brain_mri.network.objective import compile_for_training, rules_for
 from brain_mri.network.progress import Bar
-from brain_mri.network.resume import Row, State, assign, restore, save, stop_signals, values_of
+from brain_mri.network.resume import Row, State, assign, restore, save, values_of
 
 STEPS_BETWEEN_CHECKS = 50  # reading a loss waits for its step, so it is not done at each
 
@@ -34,21 +36,12 @@ class Outcome:
     history: list[Row]
 
 
-class Stopped(Exception):
-    """A signal ended the training; `number` is the signal's."""
-
-    def __init__(self, asked: signal.Signals, where: str, saved: bool) -> None:
-        end = "the state is saved" if saved else "the state could not be saved, an older one is kept"
-        super().__init__(f"stopped by {asked.name} {where}; {end}; run the same command again to go on")
-        self.number = int(asked)
-
-
 def fit(
     model: keras.Model,
     draw: Draw,
     count: int,
     validation: Examples,
-    recipe: Recipe,
+    settings: params.Train,
     state_file: Path,
     on_epoch: Callable[[Row], None],
     negative: int | None = None,
@@ -61,68 +54,67 @@ def fit(
     the history, those of an earlier run too. `negative`, the class without a lesion, is asked for by a network with a
     lesion map, which is taught by the examples' masks. Raises UserError when the loss is no longer finite, and Stopped
     after SIGTERM or SIGINT, with the state saved."""
-    classes, steps = model.output.shape[-1], -(-count // recipe.batch_size)
-    trainee = compile_for_training(model, recipe, steps, negative)
-    rules = rules_of(trainee, recipe)
+    classes, steps = model.output.shape[-1], -(-count // settings.batch_size)
+    trainee = compile_for_training(model, settings, steps, negative)
+    rules = rules_for(trainee, settings)
+
+    def batches(draw: Draw, indices: np.ndarray, epoch: int = 0) -> Any:
+        return feed(Batches(draw_own_rows(draw), classes, indices, settings.batch_size, epoch, negative))
+
     state = restore(state_file, trainee, rules)
     for row in state.history:
         on_epoch(row)
-    with stop_signals() as asked, Bar(steps * recipe.epochs, steps * len(state.history) + state.step) as bar:
-        between = Between(trainee, state, state_file, recipe.checkpoint_minutes, asked, bar)
+    with stop_signals() as asked, Bar(steps * settings.epochs, steps * len(state.history) + state.step) as bar:
+        monitor = StepMonitor(trainee, state, state_file, settings.checkpoint_minutes, asked, bar)
         if state.step:
-            between.make_sums(in_order(validation, classes, 1, negative))
-        for epoch in range(len(state.history), recipe.epochs):
+            monitor.make_sums(in_order(validation, classes, 1, negative))
+        for epoch in range(len(state.history), settings.epochs):
             if trainee.stop_training:
                 break
-            order = epoch_order(recipe.seed, epoch, count)[state.step * recipe.batch_size :]
-            for part in parts(order, recipe.batch_size) if len(order) else ():  # none: a signal came in the validation
-                batches = Batches(own(draw), classes, part, recipe.batch_size, epoch, negative)
-                trainee.fit(feed(batches), shuffle=False, verbose=0, callbacks=between)
-                between.check()
+            order = epoch_order(settings.seed, epoch, count)[state.step * settings.batch_size :]
+            # Nothing is left of the order where a signal came in the validation.
+            for part in even_parts(order, settings.batch_size) if len(order) else ():
+                trainee.fit(batches(draw, part, epoch), shuffle=False, verbose=0, callbacks=monitor)
+                monitor.check()
                 state.sums = values_of(trainee.metrics_variables)
             row = {"epoch": epoch + 1, "learning_rate": float(trainee.optimizer.learning_rate)}
-            row |= named(trainee.get_metrics_result())
-            row |= judged(trainee, validation, recipe, negative, between)
+            row |= as_row(trainee.get_metrics_result())
+            rows, sizes = [], []
+            for part in even_parts(np.arange(len(validation.labels)), settings.batch_size):
+                shown = batches(lambda indices, _: validation[indices], part)
+                rows.append(as_row(trainee.evaluate(shown, verbose=0, callbacks=monitor, return_dict=True)))
+                sizes.append(len(part))
+            row |= {f"val_{name}": float(np.average([part[name] for part in rows], weights=sizes)) for name in rows[0]}
             if not np.isfinite(row["val_loss"]):
-                raise UserError(not_finite(f"validation loss is {row['val_loss']} after epoch {epoch + 1}"))
+                raise UserError(divergence(f"validation loss is {row['val_loss']} after epoch {epoch + 1}"))
             if row["val_loss"] < min((earlier["val_loss"] for earlier in state.history), default=np.inf):
                 state.best_weights = values_of(trainee.weights)
             for rule in rules:
                 rule.on_epoch_end(epoch, dict(row))
             state.history.append(row)
             state.step, state.sums = 0, []
-            bar.say(row)
-            between.save()
+            bar.write_row(row)
+            monitor.save()
             on_epoch(row)
     assign(trainee.weights, state.best_weights)
     give_weights(trainee, model)
     return Outcome(state.best_epoch, state.history)
 
 
-def judged(trainee: keras.Model, examples: Examples, recipe: Recipe, negative: int | None, between: "Between") -> Row:
-    """Return the metrics of validation, over all examples; each is a mean over images."""
-    classes, rows, sizes = trainee.outputs[0].shape[-1], [], []
-    for part in parts(np.arange(len(examples.labels)), recipe.batch_size):
-        batches = Batches(own(lambda indices, _: examples[indices]), classes, part, recipe.batch_size, 0, negative)
-        rows.append(named(trainee.evaluate(feed(batches), verbose=0, callbacks=between, return_dict=True)))
-        sizes.append(len(part))
-    return {f"val_{name}": float(np.average([row[name] for row in rows], weights=sizes)) for name in rows[0]}
-
-
-def named(metrics: dict[str, Any]) -> Row:
+def as_row(metrics: dict[str, Any]) -> Row:
     """Return Keras's metrics as a row of the history; `accuracy` is the image's in every network."""
     return {name.replace("logits_accuracy", "accuracy"): float(value) for name, value in sorted(metrics.items())}
 
 
-def not_finite(what: str) -> str:
+def divergence(what: str) -> str:
     return f"train: the {what}; lower train.learning_rate. The last good state is kept"
 
 
-class Between(keras.callbacks.CallbackList):
-    """What is done between two steps: count, look whether the loss is a number, save, stop when a signal asked for it.
+class StepMonitor(keras.callbacks.CallbackList):
+    """What is done between two steps: count, check whether the loss is a number, save, stop when a signal asked for it.
 
     Keras's own list fetches the loss for each step and so waits for it; this one keeps the losses where they are and
-    looks at many at a time. A loss that is no number spoils the epoch's running mean, so the last one tells."""
+    checks many at a time. A loss that is no number spoils the epoch's running mean, so the last one tells."""
 
     def __init__(
         self, trainee: keras.Model, state: State, file: Path, minutes: float, asked: list[signal.Signals], bar: Bar
@@ -163,7 +155,7 @@ class Between(keras.callbacks.CallbackList):
 
     def is_to_stop(self) -> bool:
         self.calls += 1
-        return stop_together(self.asked, self.calls)
+        return agree_to_stop(self.asked, self.calls)
 
     def is_due(self) -> bool:
         return time.monotonic() - self.saved_at >= self.seconds
@@ -179,13 +171,13 @@ class Between(keras.callbacks.CallbackList):
             return
         bad = next(place for place, loss in enumerate(losses) if not np.isfinite(float(loss)))
         step = self.state.step - len(losses) + bad + 1
-        raise UserError(not_finite(f"loss is {float(losses[bad])} in epoch {len(self.state.history) + 1}, step {step}"))
+        raise UserError(divergence(f"loss is {float(losses[bad])} in epoch {len(self.state.history) + 1}, step {step}"))
 
     def save(self) -> None:
         """Save the state; raise UserError where weights are no numbers, and Stopped where a signal asked for it."""
         where = f"after epoch {len(self.state.history)} and {self.state.step} steps"
         if not all(np.isfinite(weights).all() for weights in values_of(self.trainee.trainable_variables)):
-            raise UserError(not_finite(f"weights are no numbers {where}"))
+            raise UserError(divergence(f"weights are no numbers {where}"))
         saved = save(self.file, self.trainee, self.state)
         self.saved_at = time.monotonic()
         if self.asked:

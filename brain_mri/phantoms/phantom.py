@@ -63,16 +63,14 @@ PLANES = (
 )
 
 
-def describe() -> dict[str, str]:
-    """Name, licence, citation and address, for the metrics and the report."""
-    return {
-        "name": "phantoms of this project",
-        "licence": "ICBM152 template: copyright McConnell Brain Imaging Centre, McGill University; use is granted for "
-        "any purpose",
-        "citation": "Fonov V. et al. (2011). Unbiased average age-appropriate atlases for pediatric studies. "
-        "NeuroImage 54(1), 313-327, as shipped with nilearn",
-        "url": "https://www.bic.mni.mcgill.ca/ServicesAtlases/ICBM152NLin2009",
-    }
+SOURCE = {
+    "name": "phantoms of this project",
+    "licence": "ICBM152 template: copyright McConnell Brain Imaging Centre, McGill University; use is granted for "
+    "any purpose",
+    "citation": "Fonov V. et al. (2011). Unbiased average age-appropriate atlases for pediatric studies. "
+    "NeuroImage 54(1), 313-327, as shipped with nilearn",
+    "url": "https://www.bic.mni.mcgill.ca/ServicesAtlases/ICBM152NLin2009",
+}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from brain_mri.errors import UserError
-from brain_mri.images.cropping import to_network
+from brain_mri.images.crop import to_network
 from brain_mri.prediction import novelty
 from brain_mri.prediction.study import Study
 
@@ -44,7 +44,7 @@ class Classifier:
 
             self._predict = Network(study.onnx, study.digest).run
         else:
-            from brain_mri.prediction.inner import predict_all, with_all_outputs
+            from brain_mri.prediction.outputs import predict_all, with_all_outputs
 
             self._predict = partial(predict_all, with_all_outputs(load_keras(study), study.card.temperature))
         self.detector = novelty.load(study.guard) if study.guard else None
@@ -56,8 +56,7 @@ class Classifier:
         said = self._predict(images)
         strange = np.zeros(len(images), bool)
         if self.detector:
-            inner = [said[name] for name in sorted(said) if name.startswith("inner_")]
-            strange = self.detector.flags(novelty.describe(images, inner))
+            strange = self.detector.flags(novelty.describe(images, said))
         threshold = self.study.threshold or 0.0
         return [
             Answer(

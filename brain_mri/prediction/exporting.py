@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 
 from brain_mri.files import replacing
-from brain_mri.prediction.inner import with_all_outputs
+from brain_mri.prediction.outputs import with_all_outputs
 
 OPSET = 17  # of 2022: every ONNX runtime of the last years reads it
 HOW_TO = """\
@@ -28,9 +28,9 @@ temperature), in the order of classes; `probabilities` is the network's own soft
 def export(model: keras.Model, path: Path | str, card: Mapping[str, Any], digest: str) -> None:
     """Write a network with a layer `logits` as ONNX; the same network and card give the same bytes.
 
-    Input: `image`, float32 (N, size, size, 1), 0 to 255. Outputs: those of `brain_mri.prediction.inner.with_all_outputs`.
-    The file's metadata are the card's entries, each as JSON; `how_to`, in words; and `keras_sha256`, `digest`: the
-    SHA-256 of the file that holds `model`."""
+    Input: `image`, float32 (N, size, size, 1), 0 to 255. Outputs: those of `outputs.with_all_outputs`. The file's
+    metadata are the card's entries, each as JSON; `how_to`, in words; and `keras_sha256`, `digest`: the SHA-256 of the
+    file that holds `model`."""
     network = with_all_outputs(model, card["temperature"])
     network(np.zeros((1, *model.input.shape[1:]), np.float32))  # Keras exports only what has been called
     with replacing(path) as temporary:

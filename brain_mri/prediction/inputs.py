@@ -10,8 +10,8 @@ import numpy as np
 
 from brain_mri.errors import UserError
 from brain_mri.images.badimage import Limits
-from brain_mri.images.cropping import crop
-from brain_mri.images.reading import decode_grey, read_file
+from brain_mri.images.crop import crop
+from brain_mri.images.decode import decode_grey, read_file
 from brain_mri.params import Crop
 from brain_mri.sources.container import opened
 from brain_mri.sources.table import read_table

@@ -48,8 +48,8 @@ class Study:
 
     @property
     def offered(self) -> str:
-        """The explanation that is shown first: what the network drew itself, where it has learned to, else Grad-CAM."""
-        return "lesion_map" if self.params.model.draws_lesions else "grad_cam"
+        """The explanation that is shown first."""
+        return self.params.model.architecture.explanation
 
 
 def default_study(root: Path) -> Path:

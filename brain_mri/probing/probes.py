@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from brain_mri.augmentation.inpainting import blend, grow
-from brain_mri.images.imaging import head_mask, largest_contour
+from brain_mri.images.crop import head_mask, largest_contour
 
 Images = npt.NDArray[np.uint8]
 Masks = npt.NDArray[np.bool_]

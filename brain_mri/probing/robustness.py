@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from brain_mri.probing.shortcuts import rates
-from brain_mri.statistics.intervals import RESAMPLES
+from brain_mri.statistics.intervals import RESAMPLES, mean_intervals
 from brain_mri.statistics.metrics import Ints
 
 
@@ -21,7 +20,7 @@ def accuracies(
     hits = {name: predictions == labels for name, predictions in corrupted.items()}
     hits["mean"] = np.mean(list(hits.values()), axis=0)
     columns = {(name, str(level)): hit for name, table in hits.items() for level, hit in enumerate(table, start=1)}
-    found = rates({("clean", "0"): clean == labels} | columns, groups, resamples, seed)
+    found = mean_intervals({("clean", "0"): clean == labels} | columns, groups, resamples, seed)
     by_name: dict[str, Any] = {name: {} for name in ("mean", *corrupted)}
     for name, level in columns:
         by_name[name][level] = found[name, level]

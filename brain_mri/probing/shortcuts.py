@@ -5,19 +5,18 @@ beside the value of a classifier that ignores lesions. Labels, predictions, sour
 is {`value`, `interval`}, its 95 % interval drawn by group.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from brain_mri.statistics.comparison import mcnemar
-from brain_mri.statistics.intervals import RESAMPLES, effective_number, score_interval, standard_errors
-from brain_mri.statistics.metrics import Floats, Ints, weighted_metrics
+from brain_mri.statistics.intervals import RESAMPLES, intervals, mean_intervals
+from brain_mri.statistics.metrics import Floats, Ints, classification_metrics
 
 # Bounds of the share of right tumour calls that stay when the lesion is covered. There is no published one: below the
 # first, at most one call in four rests on something else; above the second, most calls do.
@@ -28,23 +27,6 @@ WORDS = {
     "ignores": "does not need the tumour",
     "open": "saw too few images to tell whether it needs the tumour",
 }
-
-Key = TypeVar("Key")
-
-
-def rates(
-    events: Mapping[Key, npt.NDArray[Any]], groups: Ints, resamples: int = RESAMPLES, seed: int = 0
-) -> dict[Key, dict[str, Any]]:
-    """Means with intervals of several values in 0..1 of the same images, each (N,); None where there is no image."""
-    if not len(groups):
-        return {name: {"value": None, "interval": None} for name in events}
-    table = np.stack(list(events.values()), 1).astype(float)
-    errors = standard_errors(lambda w: w @ table / w.sum(1, keepdims=True), groups, resamples, seed)
-    number = effective_number(np.ones(len(table), bool), groups)
-    return {
-        name: {"value": float(value), "interval": score_interval(value, error, number)}
-        for name, value, error in zip(events, table.mean(0), errors, strict=True)
-    }
 
 
 def probe_rates(
@@ -71,7 +53,7 @@ def probe_rates(
     if negative is not None:
         events["called_negative"] = after == negative
     events["called_other"] = ~np.any(list(events.values()), axis=0)
-    found = rates(events, groups, resamples, seed)
+    found = mean_intervals(events, groups, resamples, seed)
     chance = float(sum((before == c).mean() * (after == c).mean() for c in np.unique(before))) if len(before) else None
     found["kept"].update(chance=chance, if_lesion_ignored=chance if lesion_shown else 1.0)
     return {"n": len(before), **found}
@@ -96,7 +78,7 @@ def transplant_rates(
     """
     chosen = (before == recipient_labels) & (donor_labels != recipient_labels)
     target, after, sham = donor_labels[chosen], after[chosen], sham[chosen]
-    found = rates({"lesion": after == target, "sham": sham == target}, groups[chosen], resamples, seed)
+    found = mean_intervals({"lesion": after == target, "sham": sham == target}, groups[chosen], resamples, seed)
     p_value = mcnemar(target, sham, after)["p_value"] if len(target) else None
     return {"n": len(target), **found, "p_value": p_value}
 
@@ -120,16 +102,11 @@ def source_probe(
         return {**found, "balanced_accuracy": None, "interval": None}
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     folds = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
-    guesses = np.eye(len(names))[cross_val_predict(model, features, sources, groups=groups, cv=folds)]
-
-    def statistic(weights: Floats) -> Floats:
-        table = weighted_metrics(sources, guesses, [str(name) for name in names], weights, None)
-        return table["balanced_accuracy",][:, None]
-
-    value = float(statistic(np.ones((1, len(sources))))[0, 0])
-    number = effective_number(np.ones(len(sources), bool), groups)
-    error = standard_errors(statistic, groups, resamples, seed)[0]
-    return {**found, "balanced_accuracy": value, "interval": score_interval(value, error, number)}
+    predictions = np.eye(len(names))[cross_val_predict(model, features, sources, groups=groups, cv=folds)]
+    numbers = [str(name) for name in names]
+    metrics = classification_metrics(sources, predictions, numbers, None)
+    bounds = intervals(sources, predictions, groups, numbers, None, resamples, seed)
+    return {**found, "balanced_accuracy": metrics["balanced_accuracy"], "interval": bounds["balanced_accuracy"]}
 
 
 def judge(kept: Mapping[str, Any]) -> str:
@@ -142,7 +119,7 @@ def judge(kept: Mapping[str, Any]) -> str:
 
 
 def verdict(pipeline: str, covered: Mapping[str, Any], moved: Mapping[str, Any], negative: str | None) -> str:
-    """Say in words whether a pipeline sees the tumour.
+    """The sentences that say whether a pipeline sees the tumour.
 
     covered: `probe_rates` of covered lesions, with `by_class` of the same by class; moved: `transplant_rates`; both
     {`n`: 0, `reason`} where there are none. The verdict is that of `judge`, and the classes with another one are named.
@@ -150,32 +127,28 @@ def verdict(pipeline: str, covered: Mapping[str, Any], moved: Mapping[str, Any],
     if not covered["n"]:
         return f"Whether {pipeline} sees the tumour cannot be told: {covered['reason']}."
     overall = judge(covered["kept"])
-    low, high = (f"{100 * bound:.0f}" for bound in covered["kept"]["interval"])
+    low, high = (_percent(bound) for bound in covered["kept"]["interval"])
     text = (
-        f"{pipeline} {WORDS[overall]}: with the lesion inpainted, {_percent(covered)} "
+        f"{pipeline} {WORDS[overall]}: with the lesion inpainted, {_percent(covered['kept']['value'])} % "
         f"(95 % interval {low} to {high} %) of {covered['n']} right tumour calls stay"
     )
     if negative is not None:
-        text += f" and {100 * covered['called_negative']['value']:.0f} % become {negative!r}"
+        text += f" and {_percent(covered['called_negative']['value'])} % become {negative!r}"
     text += "; of a classifier that ignores the lesion 100 % stay."
-    judged = {name: judge(row["kept"]) for name, row in covered["by_class"].items() if row["n"]}
-    others = [name for name, word in judged.items() if word not in (overall, "open")]
-    text += _list(others, judged, covered["by_class"])
+    others = []
+    for name, row in covered["by_class"].items():
+        if row["n"] and (judged := judge(row["kept"])) not in (overall, "open"):
+            others.append(f"for {name} it {WORDS[judged]} ({_percent(row['kept']['value'])} % of {row['n']} stay)")
+    if others:
+        text += f" But {', '.join(others)}."
     if moved["n"]:
-        lesion, sham = (f"{100 * moved[kind]['value']:.0f} %" for kind in ("lesion", "sham"))
+        lesion, sham = (_percent(moved[kind]["value"]) for kind in ("lesion", "sham"))
         text += (
-            f" Moved into heads of {negative!r}, the lesion turns {lesion} of {moved['n']} right calls into its class, "
-            f"a patch without lesion {sham}."
+            f" Moved into heads of {negative!r}, the lesion turns {lesion} % of {moved['n']} right calls into its "
+            f"class, a patch without lesion {sham} %."
         )
     return text
 
 
-def _list(names: Sequence[str], judged: Mapping[str, str], rows: Mapping[str, Any]) -> str:
-    parts = [
-        f"for {name} it {WORDS[judged[name]]} ({_percent(rows[name])} of {rows[name]['n']} stay)" for name in names
-    ]
-    return f" But {', '.join(parts)}." if parts else ""
-
-
-def _percent(row: Mapping[str, Any]) -> str:
-    return f"{100 * row['kept']['value']:.0f} %"
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}"

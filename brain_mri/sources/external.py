@@ -1,15 +1,12 @@
-"""An external test set: images from elsewhere, never trained on, their classes mapped to the study's by name."""
+"""An external test set: images of other sources, never trained on, their classes mapped to the study's by name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from brain_mri.errors import UserError
 from brain_mri.images.badimage import Limits
-from brain_mri.sources.container import Container
-from brain_mri.sources.folder import offers_of, opened_with_table
-from brain_mri.sources.records import Fetched, Offer, Refused, write_raw
-from brain_mri.sources.table import nearest, read_table
+from brain_mri.sources.folder import opened_with_table, require_classes, row_offers
+from brain_mri.sources.raw import Fetched, Offer, source_card, write_raw
 
 PART = "External"
 
@@ -27,11 +24,7 @@ TUMOURS = {
 
 def describe(name: str) -> dict[str, str]:
     """Name, licence, citation and address, for the metrics and the report."""
-    return (
-        dict(TUMOURS)
-        if name == TUMOURS["name"]
-        else {"name": name, "licence": "as its owner states", "citation": "", "url": ""}
-    )
+    return TUMOURS if name == TUMOURS["name"] else source_card(name)
 
 
 def hint(name: str) -> str:
@@ -42,8 +35,8 @@ def hint(name: str) -> str:
     return f"gather its images from {places}, with a labels.csv (path, class, source, patient, mask),"
 
 
-def unpack(source: Path, raw: Path, masks: Path, classes: Mapping[str, str], limits: Limits | None = None) -> Fetched:
-    """Copy an external set to `raw/External/<label>/<source>-<name>`, its masks to `masks/External/...`.
+def unpack(source: Path, data: Path, classes: Mapping[str, str], limits: Limits) -> Fetched:
+    """Copy an external set to `data/raw/External/<label>/<source>-<name>`, its masks to `data/masks/External/...`.
 
     `source` is a zip or a folder: with a `labels.csv` (columns `path` and `class`, and, if there, `source`, `sequence`,
     `patient`, `mask`), else with images in folders named as their classes, at any depth. `classes` maps its classes to
@@ -51,39 +44,26 @@ def unpack(source: Path, raw: Path, masks: Path, classes: Mapping[str, str], lim
     left out and counted as ignored. Only the folders `External` of `raw` and `masks` are replaced.
     Raises UserError as `folder.unpack` does, and for a mapped class without images.
     """
-    limits = limits or Limits()
-    with opened_with_table(source, limits, set(classes)) as (container, table):
-        if table is None:
-            offers, refused, ignored = _folders(container, classes)
+    columns = ("path", "class"), ("source", "patient", "mask")
+    with opened_with_table(source, limits, classes, *columns) as (container, rows):
+        if rows is None:
+            found = [(entry, PurePosixPath(entry.path)) for entry in container.entries]
+            names = {path.parent.name for _, path in found}
+            offers = [
+                Offer(path.name, classes[path.parent.name], PART, entry.read)
+                for entry, path in found
+                if path.parent.name in classes
+            ]
+            refused, ignored = container.refused, container.ignored + len(found) - len(offers)
         else:
-            rows = read_table(table.read(), f"{source}, {table.path}", ("path", "class"), ("source", "patient", "mask"))
+            names = {row["class"] for row in rows}
             mapped = [row for row in rows if row["class"] in classes]
-            offers, refused = offers_of(mapped, container, classes, "class")
+            offers, refused = row_offers(mapped, container, classes, "class")
             ignored = len(rows) - len(mapped)
-            _check_classes(source, classes, [row["class"] for row in rows])
-        named = [
-            replace(
-                offer, name=f"{offer.source or source.stem}-{offer.name}", part=PART, source=offer.source or source.stem
-            )
-            for offer in offers
+        require_classes(str(source), names, classes, "external.classes")
+        origins = [offer.source or source.stem for offer in offers]
+        offers = [
+            replace(offer, name=f"{origin}-{offer.name}", part=PART, source=origin)
+            for offer, origin in zip(offers, origins, strict=True)
         ]
-        return Fetched(write_raw(named, raw, masks, limits, PART), refused, ignored)
-
-
-def _folders(container: Container, classes: Mapping[str, str]) -> tuple[list[Offer], list[Refused], int]:
-    offers = []
-    for entry in container.entries:
-        path = PurePosixPath(entry.path)
-        if path.parent.name in classes:
-            offers.append(Offer(path.name, classes[path.parent.name], PART, entry.read))
-    _check_classes(container.source, classes, [PurePosixPath(entry.path).parent.name for entry in container.entries])
-    return offers, container.refused, container.ignored + len(container.entries) - len(offers)
-
-
-def _check_classes(source: Path, classes: Mapping[str, str], found: Sequence[str]) -> None:
-    for name in classes:
-        if name not in found:
-            raise UserError(
-                f"{source}: no image of class {name!r}{nearest(name, set(found))}; "
-                "external.classes maps the classes of the external set to labels"
-            )
+        return Fetched(write_raw(offers, data, limits, PART), refused, ignored)

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from brain_mri.errors import UserError
-from brain_mri.images.badimage import BadImage, Limits, Reason
+from brain_mri.images.badimage import BadImage, Limits, Reason, Refused
 from brain_mri.sources.container import Entry, opened
-from brain_mri.sources.records import Fetched, Offer, Refused, mask_png, write_raw
+from brain_mri.sources.raw import Fetched, Offer, mask_png, write_raw
 
 LABELS = {1: "meningioma", 2: "glioma", 3: "pituitary"}
 
@@ -27,22 +27,16 @@ SOURCE = {
 HINT = f"get its four zips from {SOURCE['url']}"
 
 
-def describe() -> dict[str, str]:
-    """Name, licence, citation and address, for the metrics and the report."""
-    return dict(SOURCE)
-
-
-def unpack(source: Path, raw: Path, masks: Path, classes: Sequence[str], limits: Limits | None = None) -> Fetched:
-    """Write Cheng's slices to `raw/<class>/<number>.png` (16 bit, lossless) with their masks; no published split.
+def unpack(source: Path, data: Path, classes: Sequence[str], limits: Limits) -> Fetched:
+    """Write Cheng's slices to `data/raw/<class>/<number>.png` (16 bit, lossless) with their masks; no published split.
 
     `source` is a folder (of `.mat` files at any depth, or of the four zips as they come) or a zip of `.mat` files.
     Files that cannot be read are refused. Raises UserError for a class of the study that the data set does not have and
     where no slice is found.
     """
-    limits = limits or Limits()
-    if strangers := sorted(set(classes) - set(LABELS.values())):
+    if unknown := sorted(set(classes) - set(LABELS.values())):
         raise UserError(
-            f"dataset.classes: {strangers[0]!r} is not in {SOURCE['name']}, which has {', '.join(LABELS.values())}"
+            f"dataset.classes: {unknown[0]!r} is not in {SOURCE['name']}, which has {', '.join(LABELS.values())}"
         )
     with ExitStack() as stack:
         zips = sorted(source.rglob("*.zip")) if source.is_dir() else []
@@ -54,28 +48,21 @@ def unpack(source: Path, raw: Path, masks: Path, classes: Sequence[str], limits:
             if not entry.path.endswith(".mat") or entry.path.endswith("cvind.mat"):
                 ignored += 1
                 continue
+            content = entry.read()
             try:
-                _, _, label, patient = read_slice(entry.read(), limits)
+                _, _, label, patient = read_slice(content, limits)
             except BadImage as error:
-                refused.append(Refused(entry.path, str(error), entry.size))
+                refused.append(Refused(entry.path, str(error), len(content)))
                 continue
             if label not in classes:
                 ignored += 1
                 continue
-            offers.append(
-                Offer(
-                    f"{PurePosixPath(entry.path).stem}.png",
-                    label,
-                    "",
-                    partial(_image_png, entry, limits),
-                    partial(_mask_png, entry, limits),
-                    patient,
-                    "figshare",
-                )
-            )
+            name = f"{PurePosixPath(entry.path).stem}.png"
+            image, mask = partial(_image_png, entry, limits), partial(_mask_png, entry, limits)
+            offers.append(Offer(name, label, "", image, mask, patient, "figshare"))
         if not offers:
             raise UserError(f"{source}: no slice in it; unpack {SOURCE['url']} there (1.mat, 2.mat, ...)")
-        return Fetched(write_raw(offers, raw, masks, limits), refused, ignored)
+        return Fetched(write_raw(offers, data, limits), refused, ignored)
 
 
 def read_slice(data: bytes, limits: Limits) -> tuple[np.ndarray, np.ndarray, str, str]:

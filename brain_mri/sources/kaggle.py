@@ -4,7 +4,7 @@ import errno
 from pathlib import Path
 
 from brain_mri.errors import UserError
-from brain_mri.sources.archive import BRAIN_TUMOR_MRI_V1
+from brain_mri.sources.archive import SOURCE
 
 HANDLE = "masoudnickparvar/brain-tumor-mri-dataset/versions/1"
 
@@ -26,9 +26,7 @@ def download(downloads: Path) -> Path:
     # kagglehub has exceptions of its own, and passes on those of what it stands on.
     except Exception as error:
         reason = type(error).__name__
-    name = BRAIN_TUMOR_MRI_V1.name
     raise UserError(
-        f"Kaggle: {HANDLE} could not be downloaded ({reason}); download the zip by hand from "
-        f"{BRAIN_TUMOR_MRI_V1.url} (version 1, not 2), save it as {downloads / name}.zip and set "
-        "dataset.source to archive"
+        f"Kaggle: {HANDLE} could not be downloaded ({reason}); download the zip by hand from {SOURCE['url']} "
+        f"(version 1, not 2), save it as {downloads / SOURCE['name']}.zip and set dataset.source to archive"
     )

@@ -13,9 +13,9 @@ import numpy as np
 from brain_mri.errors import UserError
 from brain_mri.files import progress, write_bytes
 from brain_mri.images.badimage import BadImage, Limits
-from brain_mri.images.reading import image_shape, read_file, read_grey
-from brain_mri.images.records import ImageRecord
-from brain_mri.sources.records import mask_png
+from brain_mri.images.dataset import ImageRecord
+from brain_mri.images.decode import image_shape, read_file, read_grey
+from brain_mri.sources.raw import mask_png
 from brain_mri.sources.table import read_table
 
 MAX_BYTES = 256 * 2**20  # unpacked
@@ -32,11 +32,6 @@ SOURCE = {
 }
 
 
-def describe() -> dict[str, str]:
-    """Name, licence, citation and address, for the metrics and the report."""
-    return dict(SOURCE)
-
-
 def read_outlines(path: Path) -> dict[str, np.ndarray]:
     """Polygons by image path, float (n, 2) of x, y in pixels, n >= 3, the centre of the first pixel being 0, 0.
 
@@ -51,23 +46,14 @@ def read_outlines(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: not a whole gzip file ({error}); fetch it again") from None
     outlines = {}
     for row in read_table(data, str(path), ("path", "polygon")):
-        polygon = _polygon(row["polygon"])
-        if polygon is None:
-            raise UserError(f"{row.place}: polygon {row['polygon'][:40]!r}; expected 'x,y x,y x,y' or longer")
+        try:
+            polygon = np.array([[float(number) for number in point.split(",")] for point in row["polygon"].split()])
+        except ValueError:
+            polygon = np.empty(0)
+        if polygon.ndim != 2 or polygon.shape[1] != 2 or len(polygon) < 3 or not np.isfinite(polygon).all():
+            raise UserError(f"{row['place']}: polygon {row['polygon'][:40]!r}; expected 'x,y x,y x,y' or longer")
         outlines[row["path"]] = polygon
     return outlines
-
-
-def _polygon(text: str) -> np.ndarray | None:
-    try:
-        polygon = np.array([[float(number) for number in point.split(",")] for point in text.split()])
-    except ValueError:
-        return None
-    return (
-        polygon
-        if polygon.ndim == 2 and polygon.shape[1] == 2 and len(polygon) >= 3 and np.isfinite(polygon).all()
-        else None
-    )
 
 
 def rasterise(polygon: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -88,23 +74,18 @@ def rasterise(polygon: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def write_outline_masks(
-    outlines: Mapping[str, np.ndarray],
-    records: Sequence[ImageRecord],
-    raw: Path,
-    masks: Path,
-    limits: Limits | None = None,
+    outlines: Mapping[str, np.ndarray], records: Sequence[ImageRecord], data: Path, limits: Limits
 ) -> list[ImageRecord]:
-    """Write a mask for each image that has an outline; return the records with `mask` filled in.
+    """Write a mask to `data/masks` for each image of `data/raw` that has an outline; return the records with `mask`.
 
     Raises UserError, before a mask is written, for an outline of an unknown image, one that leaves its image, and where
     the outlines as a whole do not lie on the lesions of these images (mirrored, re-scaled, of other images). An image
     that cannot be read gets no mask: the crop will quarantine it.
     """
-    limits = limits or Limits()
-    known = {record.path for record in records}
-    if strangers := sorted(set(outlines) - known):
+    raw = data / "raw"
+    if unknown := sorted(set(outlines) - {record.path for record in records}):
         raise UserError(
-            f"outlines: {len(strangers)} for images that the data set does not have, first {strangers[0]}; "
+            f"outlines: {len(unknown)} for images that the data set does not have, first {unknown[0]}; "
             "outlines belong to one data set, name its own or none in dataset.outlines"
         )
     shapes = {}
@@ -116,7 +97,7 @@ def write_outline_masks(
         _check_inside(path, outlines[path], shapes[path])
     _check_fit({path: outlines[path] for path in shapes}, raw, limits)
     for path, shape in progress(shapes.items(), "masks from outlines", len(shapes)):
-        write_bytes(masks / f"{path}.png", mask_png(rasterise(outlines[path], shape)))
+        write_bytes(data / "masks" / f"{path}.png", mask_png(rasterise(outlines[path], shape)))
     return [replace(record, mask=f"{record.path}.png") if record.path in shapes else record for record in records]
 
 

@@ -4,20 +4,10 @@ import csv
 import difflib
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from brain_mri.errors import UserError
 
-
-@dataclass(frozen=True)
-class Row:
-    """A line of a table: where it stands, for messages, and its cells by column, stripped."""
-
-    place: str
-    cells: dict[str, str]
-
-    def __getitem__(self, column: str) -> str:
-        return self.cells[column]
+Row = dict[str, str]  # cells by column, stripped; under "place" the file and line, for messages
 
 
 def read_table(data: bytes, name: str, required: Sequence[str], optional: Sequence[str] = ()) -> list[Row]:
@@ -26,6 +16,8 @@ def read_table(data: bytes, name: str, required: Sequence[str], optional: Sequen
     Raises UserError for a table without rows, without a required column, with a line that is too short or too long,
     with an empty required cell, or with a `path` that an earlier line has.
     """
+    rows: list[Row] = []
+    seen: set[str] = set()
     try:
         reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
         header = [column.strip() for column in reader.fieldnames or []]
@@ -36,19 +28,17 @@ def read_table(data: bytes, name: str, required: Sequence[str], optional: Sequen
                     f"{name}: no column {column!r}{nearest(column, header)}; "
                     f"it needs {', '.join(required)} and may have {', '.join(optional) or 'no other'}"
                 )
-        rows = []
-        seen: set[str] = set()
         for cells in reader:
             place = f"{name}, line {reader.line_num}"
             if None in cells or None in cells.values():
                 raise UserError(f"{place}: another number of cells than the header's {len(header)}")
-            row = Row(place, {column: cells.get(column, "").strip() for column in (*required, *optional)})
+            row = {column: cells.get(column, "").strip() for column in (*required, *optional)}
             if empty := [column for column in required if not row[column]]:
                 raise UserError(f"{place}: no {empty[0]}")
-            if row.cells.get("path") in seen:
+            if row.get("path") in seen:
                 raise UserError(f"{place}: {row['path'][:80]!r} is in an earlier line too; each image once")
-            seen.add(row.cells.get("path", place))
-            rows.append(row)
+            seen.add(row.get("path", place))
+            rows.append({"place": place, **row})
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{name}: not a CSV in UTF-8 ({error}); save it again as one") from None
     if not rows:
@@ -57,7 +47,7 @@ def read_table(data: bytes, name: str, required: Sequence[str], optional: Sequen
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Words for a message: the most similar of `names`, else the first few that there are, else nothing."""
+    """Words for a message: the most similar of `names`, else the first five that there are, else nothing."""
     known = sorted({str(other) for other in names})
     close = difflib.get_close_matches(name.lower(), [other.lower() for other in known], 1, 0.5)
     if close:

@@ -29,9 +29,9 @@ def compare(
     classes: Sequence[str],
     negative: str | None,
     names: tuple[str, str],
+    what: str = "accuracy",
     resamples: int = RESAMPLES,
     seed: int = 0,
-    what: str = "accuracy",
 ) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """The `verdict` on classifiers a and b, with the `mcnemar` test and the `differences` that it rests on.
 

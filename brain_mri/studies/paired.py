@@ -61,19 +61,23 @@ def different(a: Side, b: Side, one: Images, two: Images) -> str | None:
 
 
 def _all_classes(a: Side, b: Side, one: Images, two: Images) -> tuple[str, dict[str, Any]]:
-    labels, settings = np.array([a.classes.index(label) for label in one.labels]), a.params["evaluate"]
-    given = (one.probabilities, two.probabilities, one.groups, a.classes, a.negative)
-    sentence, _, rows = compare(labels, *given, (a.name, b.name), settings["resamples"], settings["seed"])
+    labels = np.array([a.classes.index(label) for label in one.labels])
+    p, q, names = one.probabilities, two.probabilities, (a.name, b.name)
+    sentence, _, rows = compare(labels, p, q, one.groups, a.classes, a.negative, names, "accuracy", **_draws(a))
     return sentence, rows
 
 
 def _tumours(a: Side, b: Side, one: Images, two: Images, ill: Sequence[int]) -> tuple[str, dict[str, Any]]:
     """Of images that all show a tumour: is it called any tumour? As in brain_mri/evaluation/summary.py."""
-    labels, settings, no = np.ones(len(ill), int), a.params["evaluate"], a.classes.index(str(a.negative))
-    calls = (tumour_calls(images.probabilities[ill], no) for images in (one, two))
-    given = (*calls, one.groups[ill], TUMOUR_CALLS, None, (a.name, b.name))
-    sentence, _, rows = compare(labels, *given, settings["resamples"], settings["seed"], "sensitivity")
+    labels, groups, names = np.ones(len(ill), int), one.groups[ill], (a.name, b.name)
+    no = a.classes.index(str(a.negative))
+    p, q = (tumour_calls(images.probabilities[ill], no) for images in (one, two))
+    sentence, _, rows = compare(labels, p, q, groups, TUMOUR_CALLS, None, names, "sensitivity", **_draws(a))
     return sentence, {"tumour": {"sensitivity": rows["accuracy"]}}
+
+
+def _draws(side: Side) -> dict[str, int]:
+    return {name: side.params["evaluate"][name] for name in ("resamples", "seed")}
 
 
 def difference_table(paired: Paired) -> tuple[list[str], list[list[str]]]:

@@ -8,11 +8,10 @@ import matplotlib
 import numpy as np
 
 from brain_mri.images.badimage import BadImage, Limits, Reason
-from brain_mri.images.cropping import cut_out, head_of
-from brain_mri.images.imaging import Box
-from brain_mri.images.medical import is_nifti
+from brain_mri.images.crop import Box, cut_out, find_head
+from brain_mri.images.decode import decode_grey
+from brain_mri.images.nifti import is_nifti
 from brain_mri.images.picture import decode_picture
-from brain_mri.images.reading import decode_grey
 from brain_mri.prediction.classifier import Classifier
 from brain_mri.web.words import COARSE, headline, notes, share, spoken
 
@@ -37,7 +36,7 @@ def answer(classifier: Classifier, data: bytes, ending: str, slice: int | None) 
     name = f"image{ending}"
     grey = decode_grey(data, limits(classifier), name, slice)
     settings = classifier.study.card.crop
-    head = head_of(grey, settings)
+    head = find_head(grey, settings)
     crop = cut_out(grey, head, settings)
     (found,) = classifier.classify(crop[None])
     return {

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from brain_mri.images.badimage import stretch
-from brain_mri.images.reading import BadImage, Limits, Reason, decode_grey, decode_mask, image_shape, read_grey
+from brain_mri.images.badimage import BadImage, Limits, Reason, stretch
+from brain_mri.images.decode import decode_grey, decode_mask, image_shape, read_grey
 
 LIMITS = Limits()
 

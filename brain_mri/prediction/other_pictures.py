@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from brain_mri.images.badimage import Limits, stretch
-from brain_mri.images.reading import read_grey
+from brain_mri.images.decode import read_grey
 
 Rng = np.random.Generator
 Drawing = Callable[[Rng], np.ndarray]

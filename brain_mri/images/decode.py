@@ -22,10 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from brain_mri.images.badimage import BadImage, Limits, Reason
-from brain_mri.images.medical import decode_dicom, decode_nifti, is_dicom, is_nifti
+from brain_mri.images.dicom import decode_dicom, is_dicom
+from brain_mri.images.nifti import decode_nifti, is_nifti
 from brain_mri.images.picture import decode_picture, picture_shape
-
-__all__ = ["BadImage", "Limits", "Reason", "decode_grey", "decode_mask", "image_shape", "read_file", "read_grey"]
 
 
 def read_grey(path: Path, limits: Limits, slice: int | None = None, root: Path | None = None) -> np.ndarray:
@@ -38,22 +37,26 @@ def read_grey(path: Path, limits: Limits, slice: int | None = None, root: Path |
 
 
 def read_file(path: Path, limits: Limits, root: Path | None = None) -> bytes:
-    """The bytes of an ordinary file within the limits. Raises BadImage; pipes and devices are never opened."""
+    """The bytes of a file that passes `check_file`. Raises BadImage."""
+    check_file(path, limits, root)
+    return path.read_bytes()
+
+
+def check_file(path: Path, limits: Limits, root: Path | None = None) -> None:
+    """Raise BadImage for what must not be opened: pipes and devices, links out of `root`, files above the limit."""
     try:
         str(path).encode()
-    except UnicodeEncodeError:
-        raise BadImage(Reason.NAME) from None
-    try:
         if root is not None and not path.resolve(strict=True).is_relative_to(root.resolve()):
             raise BadImage(Reason.LINK_OUT)
         status = path.stat()
-    except (FileNotFoundError, NotADirectoryError, RuntimeError):
+    except UnicodeEncodeError:
+        raise BadImage(Reason.NAME) from None
+    except (OSError, RuntimeError):
         raise BadImage(Reason.NOT_AN_IMAGE, "no such file, or a link that leads nowhere") from None
     if not stat.S_ISREG(status.st_mode):
         raise BadImage(Reason.NOT_AN_IMAGE, "not an ordinary file")
     if status.st_size > limits.max_bytes:
         raise BadImage(Reason.TOO_LARGE, f"{status.st_size:,} bytes, the limit is {limits.max_bytes:,}")
-    return path.read_bytes()
 
 
 def decode_grey(data: bytes, limits: Limits, name: str = "", slice: int | None = None) -> np.ndarray:
@@ -77,12 +80,10 @@ def decode_mask(data: bytes, limits: Limits, name: str = "") -> np.ndarray:
 
 def image_shape(data: bytes, limits: Limits, name: str = "") -> tuple[int, int]:
     """(height, width) that `decode_grey` would give; from the header alone where the format allows. Raises BadImage."""
-    if not data:
-        raise BadImage(Reason.EMPTY)
-    if is_nifti(data, name) or is_dicom(data, name):
-        height, width = _decode(data, limits, name, None).shape
-        return height, width
-    return picture_shape(data, limits)
+    if data and not is_nifti(data, name) and not is_dicom(data, name):
+        return picture_shape(data, limits)
+    height, width = _decode(data, limits, name, None).shape
+    return height, width
 
 
 def _decode(data: bytes, limits: Limits, name: str, slice: int | None) -> np.ndarray:

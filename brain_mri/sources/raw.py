@@ -1,4 +1,4 @@
-"""The one way in which every source writes its images."""
+"""Images from any source to `data/raw`, their masks to `data/masks`, whole or not at all."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,21 +9,12 @@ import numpy as np
 
 from brain_mri.errors import UserError
 from brain_mri.files import progress, replacing
-from brain_mri.images.badimage import BadImage, Limits
-from brain_mri.images.reading import decode_mask, image_shape
-from brain_mri.images.records import ImageRecord
+from brain_mri.images.badimage import BadImage, Limits, Refused
+from brain_mri.images.dataset import ImageRecord
+from brain_mri.images.decode import decode_mask, image_shape
 
 LONGEST_NAME = 200  # bytes; file systems allow 255, and the mask's name is longer than the image's
 FORBIDDEN = '<>:"/\\|?*'  # what one file system or another does not allow in a name
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A file that a source held back before it was copied: `path` as the source names it, `size` in bytes."""
-
-    path: str
-    reason: str
-    size: int
 
 
 @dataclass(frozen=True)
@@ -48,40 +39,39 @@ class Fetched:
     ignored: int = 0
 
 
-def write_raw(offers: Sequence[Offer], raw: Path, masks: Path, limits: Limits, part: str = "") -> list[ImageRecord]:
-    """Copy images and masks into `raw` and `masks`, whole or not at all, and return their records in order of path.
+def source_card(name: str) -> dict[str, str]:
+    """Name, licence, citation and address of a data set that only its owner knows, for the metrics and the report."""
+    return {"name": name, "licence": "as its owner states", "citation": "", "url": ""}
+
+
+def write_raw(offers: Sequence[Offer], data: Path, limits: Limits, part: str = "") -> list[ImageRecord]:
+    """Copy images to `data/raw` and masks to `data/masks`, and return their records in order of path.
 
     With `part`, only that folder of both is replaced, and every offer belongs to it. Names that a file system may not
-    take are mended and names that collide get a number, the same ones each time. Raises UserError for a label that
+    take are changed and names that collide get a number, the same ones each time. Raises UserError for a label that
     cannot be a folder's name and a mask that is no image or has another size than its image.
     """
     for label in sorted({offer.label for offer in offers}):
         if safe_name(label) != label:
             raise UserError(f"label {label!r}: cannot be a folder's name; rename it, for example {safe_name(label)!r}")
-    paths = _paths(offers)
-    order = sorted(range(len(offers)), key=lambda index: paths[index])
     records = []
-    with replacing(raw / part) as new_raw, replacing(masks / part) as new_masks:
-        new_raw.mkdir()
-        new_masks.mkdir()
-        for index in progress(order, "images written"):
-            offer, path = offers[index], paths[index]
-            data = offer.read()
+    with replacing(data / "raw" / part) as raw, replacing(data / "masks" / part) as masks:
+        raw.mkdir()
+        masks.mkdir()
+        named = sorted(zip(_paths(offers), offers, strict=True), key=lambda pair: pair[0])
+        for path, offer in progress(named, "images written"):
+            content = offer.read()
             place = PurePosixPath(path).relative_to(part)
-            write_new(new_raw / place, data)
-            mask = _mask(offer, data, path, limits)
+            _write_new(raw / place, content)
+            mask = _mask(offer, content, path, limits)
             if mask is not None:
-                write_new(new_masks / f"{place}.png", mask)
-            records.append(
-                ImageRecord(
-                    path, offer.label, offer.part, offer.patient, offer.source, "" if mask is None else f"{path}.png"
-                )
-            )
+                _write_new(masks / f"{place}.png", mask)
+            mask_path = "" if mask is None else f"{path}.png"
+            records.append(ImageRecord(path, offer.label, offer.part, offer.patient, offer.source, mask_path))
     return records
 
 
-def write_new(path: Path, data: bytes) -> None:
-    """Write a file and the folders above it; an existing file is an error, not replaced."""
+def _write_new(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("xb") as file:
         file.write(data)
@@ -93,11 +83,11 @@ def mask_png(mask: np.ndarray) -> bytes:
 
 
 def safe_name(name: str) -> str:
-    """The name itself where any file system takes it, else a mended one: never empty, hidden, or leading elsewhere."""
+    """The name itself where any file system takes it, else a changed one: never empty, hidden, or leading elsewhere."""
     # The end stays: it may name the format.
     short = name.encode(errors="replace")[-LONGEST_NAME:].decode(errors="ignore")
-    mended = "".join("_" if mark in FORBIDDEN or not mark.isprintable() else mark for mark in short)
-    return mended.lstrip(" .").rstrip(" .") or "_"
+    changed = "".join("_" if mark in FORBIDDEN or not mark.isprintable() else mark for mark in short)
+    return changed.strip(" .") or "_"
 
 
 def _paths(offers: Sequence[Offer]) -> list[str]:
@@ -131,7 +121,7 @@ def _mask(offer: Offer, data: bytes, path: str, limits: Limits) -> bytes | None:
     try:
         mask = decode_mask(offer.read_mask(), limits)
     except BadImage as error:
-        raise UserError(f"{path}: its mask is {error}; mend or leave out the mask") from None
+        raise UserError(f"{path}: its mask is {error}; fix or leave out the mask") from None
     if mask.shape != shape:
         raise UserError(
             f"{path}: {shape[1]}x{shape[0]} px, but its mask has {mask.shape[1]}x{mask.shape[0]}; "

@@ -1,6 +1,7 @@
-"""The report's contour crop, one pure function a step (report, section III A; settings in `params.yaml`, `crop`).
+"""The report's contour crop (section III A): the one way by which images reach a network, in training and prediction.
 
 Grey images are uint8 (H, W), 0 to 255. A box is (top, bottom, left, right) in pixels, bottom and right exclusive.
+Settings are the section `crop` of `params.yaml`.
 """
 
 from dataclasses import dataclass
@@ -8,16 +9,25 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from brain_mri.params import Crop
+
 Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
-class CropSteps:
-    """What each step of the crop saw: figure 1 of the report."""
+class Head:
+    """What each step of the crop found: figure 1 of the report."""
 
-    head: np.ndarray  # uint8 (H, W), 0 or 255: blurred, thresholded, eroded, dilated
+    mask: np.ndarray  # uint8 (H, W), 0 or 255: blurred, thresholded, eroded, dilated
     contour: np.ndarray | None  # int32 (n, 1, 2), x and y of the largest external contour; None where there is none
     box: Box
+
+
+def find_head(grey: np.ndarray, settings: Crop) -> Head:
+    """Run the crop's steps up to the box on a grey image, uint8 (H, W)."""
+    mask = head_mask(grey, settings.blur, settings.threshold, settings.erode, settings.dilate)
+    contour = largest_contour(mask)
+    return Head(mask, contour, head_box(contour, grey.shape, settings.padding))
 
 
 def head_mask(grey: np.ndarray, blur: int, threshold: int, erode: int, dilate: int) -> np.ndarray:
@@ -38,41 +48,35 @@ def largest_contour(mask: np.ndarray) -> np.ndarray | None:
     return max(contours, key=cv2.contourArea, default=None)
 
 
-def extreme_box(contour: np.ndarray | None, shape: tuple[int, ...]) -> Box:
-    """Return the box between the contour's extreme points; the whole image where there is no contour.
+def head_box(contour: np.ndarray | None, shape: tuple[int, ...], padding: int) -> Box:
+    """Return the box between the contour's extreme points, grown by `padding` pixels a side as far as the image goes.
 
-    As in the report's code, the extreme right and bottom points themselves are outside the box; a contour that leaves
-    no pixel that way (a line) also keeps the whole image."""
-    whole = (0, shape[0], 0, shape[1])
+    As in the report's code, the extreme right and bottom points themselves are outside the box. Without a contour, or
+    with one that leaves no pixel that way (a line), it is the whole image."""
+    height, width = shape
     if contour is None:
-        return whole
+        return 0, height, 0, width
     x, y = contour[:, 0, 0], contour[:, 0, 1]
     top, bottom, left, right = int(y.min()), int(y.max()), int(x.min()), int(x.max())
-    return (top, bottom, left, right) if bottom > top and right > left else whole
-
-
-def pad_box(box: Box, padding: int, shape: tuple[int, ...]) -> Box:
-    """Return the box grown by `padding` pixels a side, as far as the image goes."""
-    top, bottom, left, right = box
-    return (
-        max(top - padding, 0),
-        min(bottom + padding, shape[0]),
-        max(left - padding, 0),
-        min(right + padding, shape[1]),
-    )
-
-
-def find_head(grey: np.ndarray, blur: int, threshold: int, erode: int, dilate: int, padding: int) -> CropSteps:
-    """Run the crop's steps up to the box on a grey image, uint8 (H, W)."""
-    head = head_mask(grey, blur, threshold, erode, dilate)
-    contour = largest_contour(head)
-    return CropSteps(head, contour, pad_box(extreme_box(contour, grey.shape), padding, grey.shape))
+    if bottom <= top or right <= left:
+        return 0, height, 0, width
+    return max(top - padding, 0), min(bottom + padding, height), max(left - padding, 0), min(right + padding, width)
 
 
 def cut(image: np.ndarray, box: Box) -> np.ndarray:
     """Return the part of the image (H, W) inside the box."""
     top, bottom, left, right = box
     return image[top:bottom, left:right]
+
+
+def cut_out(grey: np.ndarray, head: Head, settings: Crop) -> np.ndarray:
+    """Cut the head out of its grey image, uint8 (H, W), and resize it: uint8 (size, size)."""
+    return resize(cut(grey, head.box), settings.size, settings.interpolation)
+
+
+def crop(grey: np.ndarray, settings: Crop) -> np.ndarray:
+    """Find the head in a grey image, uint8 (H, W), cut it out and resize it: uint8 (size, size)."""
+    return cut_out(grey, find_head(grey, settings), settings)
 
 
 def resize(image: np.ndarray, size: int, interpolation: str = "area") -> np.ndarray:
@@ -92,3 +96,8 @@ def resize_mask(mask: np.ndarray, size: int) -> np.ndarray:
     share = cv2.resize(mask.astype(np.float32) / 255, (size, size), interpolation=cv2.INTER_AREA)
     threshold = min(0.5, float(share.max())) if mask.any() else np.inf
     return np.where(share >= threshold, 255, 0).astype(np.uint8)
+
+
+def to_network(crops: np.ndarray, size: int) -> np.ndarray:
+    """Resize crops, uint8 (N, H, W), to the network's input as training does: uint8 (N, size, size, 1)."""
+    return np.stack([resize(image, size) for image in crops])[..., None]

@@ -1,0 +1,86 @@
+"""NIfTI volumes to one grey slice."""
+
+import math
+import warnings
+import zlib
+
+import numpy as np
+
+from brain_mri.images.badimage import BadImage, Limits, Reason, stretch
+
+NIFTI_MAGIC = (b"n+1\0", b"n+2\0")
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def is_nifti(data: bytes, name: str = "") -> bool:
+    """Whether a file calls itself NIfTI, by its magic or by its name (packed files show no magic)."""
+    return data[344:348] == NIFTI_MAGIC[0] or data[4:8] == NIFTI_MAGIC[1] or name.lower().endswith((".nii", ".nii.gz"))
+
+
+def decode_nifti(data: bytes, limits: Limits, index: int | None = None) -> np.ndarray:
+    """One slice of a NIfTI file: uint8 (height, width), stretched from its lowest to its highest value.
+
+    Slices lie along the axis of length 1 where there is one, else along the axis nearest to feet-head; `index` counts
+    from the patient's feet (left, back), and the default is the middle one. The view is the radiological one: anterior
+    (or superior) up, the patient's right (anterior in a sagittal slice) to the left. Raises BadImage.
+    """
+    import nibabel
+
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            data = _unzipped(data, limits)
+            kind = nibabel.Nifti2Image if data[4:8] == NIFTI_MAGIC[1] else nibabel.Nifti1Image
+            volume = kind.from_bytes(data)
+            return stretch(_plane(volume, _checked_shape(volume, data, limits), limits, index))
+    except BadImage:
+        raise
+    # A damaged file makes the parser fail in any way at all.
+    except Exception as error:
+        raise BadImage(Reason.UNDECODABLE, f"NIfTI, {type(error).__name__}") from None
+
+
+def _unzipped(data: bytes, limits: Limits) -> bytes:
+    if not data.startswith(GZIP_MAGIC):
+        return data
+    unpacker = zlib.decompressobj(wbits=31)
+    unpacked = unpacker.decompress(data, limits.max_bytes)
+    if unpacker.unconsumed_tail:
+        raise BadImage(Reason.TOO_LARGE, f"unpacks to more than {limits.max_bytes:,} bytes")
+    if not unpacker.eof:
+        raise BadImage(Reason.TRUNCATED, "the gzip stream breaks off")
+    return unpacked
+
+
+def _checked_shape(volume, data: bytes, limits: Limits) -> tuple[int, int, int]:  # type: ignore[no-untyped-def]
+    shape, kind = tuple(volume.shape), volume.get_data_dtype()
+    if any(length > 1 for length in shape[3:]):
+        raise BadImage(Reason.SEVERAL_FRAMES, f"NIfTI of shape {shape}")
+    if len(shape) < 2 or kind.kind not in "iuf":
+        raise BadImage(Reason.UNSUPPORTED, f"NIfTI of shape {shape} and type {kind}")
+    expected = int(volume.dataobj.offset) + math.prod(shape) * kind.itemsize
+    if min(shape) < 1 or len(data) < expected:
+        raise BadImage(Reason.TRUNCATED, f"{len(data):,} of {expected:,} bytes")
+    height, width, depth = (*shape, 1)[:3]
+    return height, width, depth
+
+
+def _plane(volume, shape: tuple[int, int, int], limits: Limits, index: int | None) -> np.ndarray:  # type: ignore[no-untyped-def]
+    from nibabel.orientations import io_orientation
+
+    orientation = io_orientation(volume.affine)
+    if np.isnan(orientation).any():
+        orientation = np.array([[0, 1], [1, 1], [2, 1]])
+    world, direction = orientation[:, 0].astype(int), orientation[:, 1].astype(int)
+    axis = shape.index(1) if 1 in shape else int(np.flatnonzero(world == 2)[0])
+    index = shape[axis] // 2 if index is None else index
+    if not 0 <= index < shape[axis]:
+        raise BadImage(Reason.UNSUPPORTED, f"slice {index} asked for, the volume has 0 to {shape[axis] - 1}")
+    first, second = sorted({0, 1, 2} - {axis}, key=lambda other: world[other])
+    limits.check_area(shape[first], shape[second])
+    at: list[slice | int] = [slice(None)] * 3
+    at[axis] = index if direction[axis] > 0 else shape[axis] - 1 - index
+    plane = np.asarray(volume.dataobj[tuple(at[: len(volume.shape)]) + (0,) * (len(volume.shape) - 3)])
+    plane = plane if first < second else plane.T
+    # Stored towards right, anterior, superior, both axes run against the columns and rows of the view.
+    return plane[:: -direction[first], :: -direction[second]].T

@@ -1,0 +1,39 @@
+"""What a network gives of images, with the maps of its inner layers, in one pass.
+
+Networks are asked through `predict_on_batch`: called like a function, Keras holds the output of every layer to the end,
+9 GiB for a batch of ResNet-50.
+"""
+
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+
+from brain_mri.architectures import ARCHITECTURES
+
+BATCH = 64
+
+
+def with_all_outputs(model: keras.Model, temperature: float) -> keras.Model:
+    """Return a network, sharing the weights, from images, float32 (N, size, size, 1), 0 to 255, to a dictionary.
+
+    In it are, float32: the network's own outputs by name, such as `probabilities` (N, classes); `logits` and
+    `calibrated`, their softmax at the temperature (N, classes); `inner_0`, ..., maps of inner layers (N, h, w, C)."""
+    logits = model.get_layer("logits").output
+    outputs = dict(zip(model.output_names, model.outputs, strict=True))
+    outputs |= {"logits": logits, "calibrated": keras.ops.softmax(logits / temperature)}
+    for place, name in enumerate(ARCHITECTURES[model.name].inner_layers):
+        outputs[f"inner_{place}"] = model.get_layer(name).output
+    return keras.Model(model.input, outputs, name=f"{model.name}_with_all_outputs")
+
+
+def predict_all(network: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what `with_all_outputs` gives of a batch of images, uint8 (N, size, size, 1)."""
+    return network.predict_on_batch(images.astype(np.float32))
+
+
+def predict_batches(network: keras.Model, images: np.ndarray) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """Yield batches of images, uint8 (n, size, size, 1), each with what `predict_all` gives of it."""
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH]
+        yield batch, predict_all(network, batch)
