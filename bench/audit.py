@@ -1,55 +1,58 @@
-"""What does the leakage audit find, what does it merge wrongly, and what does it cost?
+"""What does the audit for copies find, and what does it merge wrongly?
 
-    python bench/audit.py                  # all parts: planted, phantoms, real, growth; about 20 minutes on two cores
-    python bench/audit.py planted real     # some of them; the others keep their place in bench/audit.json
+    python -m bench.audit            # all parts; about 20 minutes on two cores
+    python -m bench.audit planted    # or phantoms, real, growth; the others keep their place in bench/audit.json
 
-planted   copies of each kind at three strengths, as they are and mirrored, among real images (where BRAIN_MRI_DATA
-          names the folder that holds the archive): the share that is found, in the right orientation
+planted   copies of each kind at three strengths, as they are and mirrored, among real images (of the archive in the
+          folder that BRAIN_MRI_DATA names): the share that is found, in the right orientation
 phantoms  the same among phantoms, and pairs of different phantoms that are taken for copies
-real      the real images: the outlines in data/outlines say which slices are the same (equal
-          up to mirroring) and which differ: pairs found, missed and refuted by them; seconds of an audit
+real      the real images: the outlines in data/outlines say which slices are the same (equal up to mirroring) and
+          which differ: pairs found, missed and refuted by them; seconds of an audit
 growth    seconds and memory at 10,000, 30,000 and 100,000 images: synthetic heads, in patients of twenty neighbouring
           slices that the search must put before the verification, with one planted copy in ten
 
-Prints tables, writes bench/audit.json and, of the planted parts, bench/audit.png: recall and wrong pairs against the
-threshold. The defaults of `duplicates.Thresholds` were chosen on them.
+Prints tables and writes bench/audit.json. The defaults of `duplicates.Thresholds` were chosen on them.
 """
 
 import argparse
 import dataclasses
-import sys
+import itertools
+import re
+import tempfile
+import threading
 import time
 import zipfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import cv2
-import matplotlib
 import numpy as np
+import psutil
+from scipy.spatial import cKDTree
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "stages"))
-
-from audits.cost import processor_seconds
-from audits.growth import growth
-from audits.outlines import same_by_outline
-from rows.images import archive
-
-from brain_mri.copies.descriptors import ORIENTATIONS, describe
-from brain_mri.copies.duplicates import Thresholds, compare, find_pairs, group, verify
-from brain_mri.copies.planting import STRENGTHS, plant
+from bench.images import archive
+from bench.planting import STRENGTHS, plant
+from bench.turns import ROOT
+from brain_mri.copies.descriptions import ORIENTATIONS, THUMBNAIL, describe, descriptor, turned
+from brain_mri.copies.duplicates import Pairs, Thresholds, compare, find_pairs, group, verify
+from brain_mri.errors import UserError, run
 from brain_mri.files import read_json, write_json
 from brain_mri.phantoms.phantom import CLASSES, phantom
+from brain_mri.sources.outlines import read_outlines
 
-HERE = Path(__file__).parent
 COPIES = 200  # of each kind, strength and pose
 PHANTOMS = 400
-CURVE = np.round(np.arange(0.60, 0.991, 0.01), 2)
+LOWEST = 0.6  # pairs are scored down to it, to be cut at any threshold above
+OUTLINES = ROOT / "data/outlines/brain-tumor-mri-v1.csv.gz"
 
 
-def real_images():
-    """Grey images by path in the archive; empty where there is none."""
+def real_images() -> dict[str, np.ndarray]:
+    """Grey images by path in the archive."""
     if (real := archive()) is None:
-        return {}
+        raise UserError("audit: BRAIN_MRI_DATA names no folder that holds the archive; name one, or ask for phantoms")
     with zipfile.ZipFile(real) as opened:
         names = sorted(name for name in opened.namelist() if name.endswith(".jpg"))
         data = [opened.read(name) for name in names]
@@ -58,162 +61,185 @@ def real_images():
     return {"/".join(Path(name).parts[-3:]): image for name, image in zip(names, images, strict=True)}
 
 
-def phantom_images():
-    return {f"{index}": phantom(CLASSES[index % len(CLASSES)], 0, index).image for index in range(PHANTOMS)}
-
-
-def described(images):
+def described(images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Descriptors, thumbnails and pixel hashes, stacked."""
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(describe, images))
-    return (
-        np.stack([one.descriptor for one in found]),
-        np.stack([one.thumbnail for one in found]),
-        np.array([one.pixel_sha256 for one in found]),
+    return tuple(
+        np.array([getattr(one, part) for one in found]) for part in ("descriptor", "thumbnail", "pixel_sha256")
     )
 
 
-def recall_of_planted(images):
-    """By kind, pose and strength: the score of each copy (-1 where the search does not offer it, 0 where it is turned
-    wrongly). Each copy is compared with its own original, so that no other copy can lend a hand."""
-    images = list(images)
+def scored_pairs(images: list[np.ndarray]) -> Pairs:
+    descriptors, thumbnails, hashes = described(images)
+    return find_pairs(descriptors, thumbnails, hashes, hashes, dataclasses.replace(Thresholds(), same=LOWEST))
+
+
+def recall_of_planted(images: list[np.ndarray]) -> list[dict[str, Any]]:
+    """By kind and pose, for each strength the share of copies found. Each copy is compared with its own original, so
+    that no other copy can lend a hand; one that is found in a wrong orientation counts as missed."""
     descriptors, thumbnails, _ = described(images)
-    rng = np.random.default_rng(0)
-    scores = {}
+    rng, limits, rows = np.random.default_rng(0), Thresholds(), []
     for kind in STRENGTHS:
         for pose in ["mirrored"] if kind == "copy" else ["as it is"] if kind == "turn" else ["as it is", "mirrored"]:
+            row: dict[str, Any] = {"kind": kind, "pose": pose, "recall": [], "lowest_percent": []}
             for strength in range(1 if kind in ("copy", "turn") else 3):
                 sources = rng.choice(len(images), min(COPIES, len(images)), replace=False)
                 copies, turns = zip(
                     *(plant(images[i], kind, strength, pose == "mirrored", rng) for i in sources), strict=True
                 )
-                of_copies, small, _ = described(copies)
+                of_copies, small, _ = described(list(copies))
                 correlation, orientation = compare(descriptors[sources], of_copies)
-                both = np.concatenate([thumbnails[sources], small])
                 places = np.arange(len(sources))
+                both = np.concatenate([thumbnails[sources], small])
                 score = verify(both, places, places + len(sources), orientation, processes=1)
                 score[orientation != [ORIENTATIONS.index(turn) for turn in turns]] = 0
-                score[correlation < Thresholds().search] = -1
-                scores[kind, pose, strength] = score
-    return scores
+                score[correlation < limits.search] = -1
+                row["recall"].append(float(np.mean(score >= limits.same)))
+                row["lowest_percent"].append(float(np.quantile(score, 0.01)))
+            rows.append(row)
+            print(f"{kind:11} {pose:9}", *(f"{share:6.3f}" for share in row["recall"]), flush=True)
+    return rows
 
 
-def table_of_planted(scores):
-    rows = []
-    print(f"{'kind':11} {'pose':9}" + "".join(f"  strength {n + 1}" for n in range(3)) + "   lowest 1 % of scores")
-    for kind, pose in dict.fromkeys(key[:2] for key in scores):
-        cells = [scores[key] for key in scores if key[:2] == (kind, pose)]
-        recall = [float(np.mean(score >= Thresholds().same)) for score in cells]
-        low = [round(float(np.quantile(score, 0.01)), 3) for score in cells]
-        rows.append({"kind": kind, "pose": pose, "recall": recall, "lowest_percent": low})
-        print(f"{kind:11} {pose:9}" + "".join(f"  {value:10.3f}" for value in recall).ljust(36) + f"   {low}")
-    return {
-        "rows": rows,
-        "curve": {
-            kind: [
-                float(np.mean(np.concatenate([s for key, s in scores.items() if key[0] == kind]) >= limit))
-                for limit in CURVE
-            ]
-            for kind in STRENGTHS
-        },
-    }
+def planted() -> dict[str, Any]:
+    return {"rows": recall_of_planted(list(real_images().values()))}
 
 
-def planted():
+def phantoms() -> dict[str, Any]:
+    images = [phantom(CLASSES[index % len(CLASSES)], 0, index).image for index in range(PHANTOMS)]
+    rows, score = recall_of_planted(images), scored_pairs(images).score
+    wrong, highest = int(np.sum(score >= Thresholds().same)), float(max(score, default=0))
+    print(f"pairs of different phantoms taken for copies: {wrong}, highest score {highest:.3f}")
+    return {"rows": rows, "wrong": wrong, "highest_wrong": highest}
+
+
+def real() -> dict[str, Any]:
     images = real_images()
-    if not images:
-        print("planted: BRAIN_MRI_DATA names no folder that holds the archive; left out")
-        return None
-    print(f"Planted among {len(images)} real images")
-    return table_of_planted(recall_of_planted(images.values()))
-
-
-def phantoms():
-    images = phantom_images()
-    print(f"Planted among {len(images)} phantoms")
-    result = table_of_planted(recall_of_planted(images.values()))
-    score = scored_pairs(*described(images.values())).score
-    result["wrong_per_thousand"] = [1000 * float(np.sum(score >= limit)) / len(images) for limit in CURVE]
-    print(
-        f"pairs of different phantoms taken for copies: {np.sum(score >= Thresholds().same)}, "
-        f"highest score {max(score, default=0):.3f}"
-    )
+    begin = time.perf_counter()
+    pairs = scored_pairs(list(images.values()))
+    seconds = time.perf_counter() - begin
+    same, outlined = same_by_outline({path: image.shape for path, image in images.items()})
+    groups = group(pairs.keep(pairs.score >= Thresholds().same), len(images))
+    known = outlined[pairs.first] & outlined[pairs.second]
+    wrong = np.array([pair not in same for pair in zip(pairs.first, pairs.second, strict=True)]) & known
+    result = {
+        "seconds": seconds,
+        "pairs_equal_by_outline": len(same),
+        "recall": float(np.mean([groups[i] == groups[j] for i, j in same])),
+        "refuted": int(np.sum(pairs.score[wrong] >= Thresholds().same)),
+        "highest_refuted": float(pairs.score[wrong].max()),
+    }
+    print(result)
     return result
 
 
-def scored_pairs(descriptors, thumbnails, hashes):
-    """Pairs down to the end of the curve, to be cut at any threshold above it."""
-    return find_pairs(descriptors, thumbnails, hashes, hashes, dataclasses.replace(Thresholds(), same=CURVE[0]))
+def same_by_outline(shapes: dict[str, tuple[int, ...]]) -> tuple[set[tuple[int, int]], np.ndarray]:
+    """Pairs (first < second) of images whose tumour outlines are one up to symmetry and scale; who has an outline."""
+    place = {path: index for index, path in enumerate(shapes)}
+    outlines = {}
+    for path, polygon in read_outlines(OUTLINES).items():
+        height, width = shapes[path]
+        outlines[place[path]] = (polygon + 0.5) / (width, height) - 0.5
+    owners = np.array(sorted(outlines))
+    centres = np.stack([outlines[i].mean(axis=0) for i in owners])
+    same = set()
+    for signs, swap in itertools.product(itertools.product((1, -1), repeat=2), (np.eye(2), np.eye(2)[::-1])):
+        symmetry = np.diag(signs) @ swap  # one of the eight of a square
+        near = cKDTree(centres).query_ball_tree(cKDTree(centres @ symmetry), 0.01)
+        for one, other in ((owners[i], owners[j]) for i, others in enumerate(near) for j in others):
+            if other > one and hausdorff(outlines[one], outlines[other] @ symmetry) < 0.002:
+                same.add((one, other))
+    outlined = np.zeros(len(shapes), bool)
+    outlined[owners] = True
+    return same, outlined
 
 
-def real():
-    images = real_images()
-    if not images:
-        print("real: BRAIN_MRI_DATA names no folder that holds the archive; left out")
-        return None
-    used, began = processor_seconds(), time.perf_counter()
-    pairs = scored_pairs(*described(images.values()))
-    used, seconds = processor_seconds() - used, time.perf_counter() - began
-    same, outlined = same_by_outline({path: image.shape for path, image in images.items()})
-    groups = group(pairs.keep(pairs.score >= Thresholds().same), len(images))
-    found = float(np.mean([groups[i] == groups[j] for i, j in same]))
-    known = outlined[pairs.first] & outlined[pairs.second]
-    wrong = np.array([(i, j) not in same for i, j in zip(pairs.first, pairs.second, strict=True)]) & known
-    refuted = pairs.score[wrong]
-    print(
-        f"Real images: audit {seconds:.1f} s ({used:.1f} s of processor); pairs equal by outline {len(same)}, "
-        f"of them in one group {found:.4f}; pairs refuted by outline that are taken for copies "
-        f"{np.sum(refuted >= Thresholds().same)}, highest score {refuted.max():.3f}"
-    )
-    return {
-        "seconds": seconds,
-        "processor_seconds": used,
-        "pairs_equal_by_outline": len(same),
-        "recall": found,
-        "refuted": int(np.sum(refuted >= Thresholds().same)),
-        "highest_refuted": float(refuted.max()),
-        "wrong_per_thousand": [1000 * float(np.sum(refuted >= limit)) / outlined.sum() for limit in CURVE],
-    }
+def hausdorff(one: np.ndarray, other: np.ndarray) -> float:
+    """The distance of two sets of corners, as a share of the frame."""
+    distance = np.linalg.norm(one[:, None] - other[None], axis=2)
+    return float(max(distance.min(axis=0).max(), distance.min(axis=1).max()))
 
 
-def draw(results):
-    """Recall by kind, and pairs known to be wrong, against the threshold."""
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 3, figsize=(15, 4.5), constrained_layout=True)
-    for axis, part, title in zip(axes, ("planted", "phantoms"), ("real images", "phantoms"), strict=False):
-        for kind, values in (results.get(part) or {"curve": {}})["curve"].items():
-            axis.plot(CURVE, values, label=kind)
-        axis.set(title=f"Copies planted among {title}: found", ylim=(0.8, 1.005), xlabel="threshold `same`")
-    axes[0].legend(fontsize=8)
-    for part, title in (("real", "real, refuted by the tumour outline"), ("phantoms", "different phantoms")):
-        if results.get(part):
-            axes[2].plot(CURVE, results[part]["wrong_per_thousand"], label=title)
-    axes[2].set(title="Wrong pairs per 1,000 images", yscale="symlog", xlabel="threshold `same`")
-    axes[2].legend(fontsize=8)
-    for axis in axes:
-        axis.axvline(Thresholds().same, color="grey", linestyle=":")
-    figure.savefig(HERE / "audit.png", dpi=110)
+def growth() -> dict[str, Any]:
+    rows = []
+    for count in (10_000, 30_000, 100_000):
+        with tempfile.TemporaryDirectory() as folder:
+            descriptors, thumbnails = synthetic_heads(count, Path(folder))
+            hashes = np.array([f"{index:064x}" for index in range(count)])
+            hashes[1::20] = hashes[0::20]
+            begin = time.perf_counter()
+            with peak_memory() as mib:
+                pairs = find_pairs(descriptors, thumbnails, hashes, hashes)
+            seconds = time.perf_counter() - begin
+        rows.append({"images": count, "seconds": seconds, "peak_gib": mib[0] / 1024, "pairs": len(pairs)})
+        print(f"growth {count:7,} images: {seconds:6.1f} s, {mib[0]:5.0f} MiB, {len(pairs)} pairs", flush=True)
+    return {"rows": rows}
 
 
-def main():
+def synthetic_heads(count: int, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Descriptors and thumbnails (a memory map, as `split` reads them) of heads in patients of twenty slices."""
+    thumbnails = np.lib.format.open_memmap(folder / "thumbnails.npy", "w+", np.uint8, (count, THUMBNAIL, THUMBNAIL))
+    y, x = np.mgrid[-1 : 1 : THUMBNAIL * 1j, -1 : 1 : THUMBNAIL * 1j]
+    head = np.clip(3 - 3 * np.hypot(x, y), 0, 1).astype(np.float32)
+    descriptors = np.empty((count, len(descriptor(thumbnails[0]))), np.float32)
+    rng = np.random.default_rng(0)
+
+    def field(cells: int) -> np.ndarray:
+        noise = rng.standard_normal((cells, cells), np.float32)
+        return cv2.resize(noise, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_CUBIC)
+
+    for index in range(count):
+        if index % 20 == 0:
+            shape = field(12)
+        if index % 10 == 9:
+            image = turned(thumbnails[index - 1], ORIENTATIONS[rng.integers(8)])
+        else:
+            image = head * (120 + 50 * shape + 20 * field(12) + 25 * field(64))
+        thumbnails[index] = np.clip(image, 0, 255)
+        descriptors[index] = descriptor(thumbnails[index])
+    thumbnails.flush()
+    return descriptors, np.load(folder / "thumbnails.npy", mmap_mode="r")
+
+
+@contextmanager
+def peak_memory(pid: int | None = None) -> Iterator[list[float]]:
+    """The largest sum, in MiB, of the process's (default: this one's) and its workers' anonymous memory, looked at ten
+    times a second. Pages of files, such as the thumbnails', are not counted: the kernel takes them back when it needs
+    them."""
+    peak, over = [0.0], threading.Event()
+
+    def watch() -> None:
+        with suppress(psutil.NoSuchProcess):  # it has ended
+            process = psutil.Process(pid)
+            while not over.wait(0.1):
+                kib = 0
+                for one in (process, *process.children(recursive=True)):
+                    with suppress(OSError):  # a worker that has just ended
+                        status = Path(f"/proc/{one.pid}/status").read_text()
+                        kib += sum(map(int, re.findall(r"RssAnon:\s+(\d+)", status)))  # a zombie has none
+                peak[0] = max(peak[0], kib / 1024)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield peak
+    finally:
+        over.set()
+        watching.join()
+
+
+def main() -> None:
     parts = {"planted": planted, "phantoms": phantoms, "real": real, "growth": growth}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(parts))
-    chosen = parser.parse_args().parts or list(parts)
-    if unknown := set(chosen) - set(parts):
-        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
-    file = HERE / "audit.json"
+    parser.add_argument("part", nargs="?", choices=parts, help="default: all")
+    part = parser.parse_args().part
+    file = ROOT / "bench/audit.json"
     results = read_json(file) if file.exists() else {}
-    results["thresholds"] = vars(Thresholds())
-    results["curve_thresholds"] = CURVE.tolist()
-    for name in chosen:
-        if (result := parts[name]()) is not None:
-            results[name] = result
-        write_json(file, results)
-    draw(results)
+    for name in [part] if part else parts:
+        results[name] = parts[name]()
+        write_json(file, results | {"thresholds": vars(Thresholds())})
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,7 +1,7 @@
 """Hostile input: seeded mutations of everything that comes from outside, and what became of each.
 
-    python bench/fuzz.py            10,000 inputs, a table, exit code 1 should one of them be a problem
-    python bench/fuzz.py 500        fewer
+    python -m bench.fuzz            10,000 inputs, a table, exit code 1 should one of them be a problem
+    python -m bench.fuzz 500        fewer
 
 An input may be accepted, or refused with a `UserError` or `BadImage`. Anything else is a problem: another exception, a
 crash, more than 5 seconds, a file outside the study's `data` folder, counts that do not add up.
@@ -12,48 +12,29 @@ import os
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "stages")]
+import cv2
+import numpy as np
 
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
-
-from bench.mutations import (  # noqa: E402
-    CLASSES,
-    EXTERNAL,
-    LABELS,
-    OUTLINES,
-    RECORDS,
-    WORDS,
-    data_set,
-    matlab,
-    mutate,
-    mutate_dicom,
-    mutate_text,
-    pictures,
-    scans,
-    volumes,
-    zipped,
-)
-from brain_mri.errors import UserError  # noqa: E402
-from brain_mri.images.badimage import BadImage, Limits  # noqa: E402
-from brain_mri.images.dataset import read_records  # noqa: E402
-from brain_mri.images.decode import decode_grey, image_shape, read_grey  # noqa: E402
-from brain_mri.params import load_params  # noqa: E402
-from brain_mri.sources import archive, external, figshare, folder, outlines  # noqa: E402
-from brain_mri.sources.container import opened  # noqa: E402
-from brain_mri.sources.raw import Fetched  # noqa: E402
+from bench import mutations
+from bench.mutations import CLASSES, WORDS, mutate, mutate_dicom, mutate_text, zipped
+from bench.turns import ROOT
+from brain_mri.errors import UserError
+from brain_mri.images.dataset import read_records
+from brain_mri.images.decode import BadImage, Limits, decode_grey, image_shape, read_grey
+from brain_mri.params import load_params
+from brain_mri.sources import archive, external, figshare, folder, outlines, records
+from brain_mri.sources.container import opened
 
 SEED = 20260801
 SLOWEST = 5.0  # seconds
 LIMITS = Limits()
+Rng = np.random.Generator
 
 
 @dataclass(frozen=True)
@@ -66,29 +47,39 @@ class Outcome:
     seconds: float
 
 
-def read_picture(data: bytes, name: str) -> None:
+def decode(data: bytes, name: str) -> None:
     grey = decode_grey(data, LIMITS, name)
     assert grey.dtype == np.uint8 and grey.ndim == 2 and image_shape(data, LIMITS, name) == grey.shape
 
 
-def fuzz_image(rng: np.random.Generator, place: Path) -> None:
-    path = place / "image.bin"
-    path.write_bytes(mutate(pictures()[rng.integers(len(pictures()))], rng))
+def fuzz_image(rng: Rng, place: Path) -> None:
+    path = place / "input.bin"
+    path.write_bytes(mutate(mutations.pictures()[rng.integers(len(mutations.pictures()))], rng))
     read_grey(path, LIMITS, root=place)
-    read_picture(path.read_bytes(), "image.bin")
+    decode(path.read_bytes(), path.name)
 
 
-def fuzz_nifti(rng: np.random.Generator, place: Path) -> None:
-    read_picture(mutate(volumes()[rng.integers(3)], rng), "scan.nii")
+def fuzz_nifti(rng: Rng, place: Path) -> None:
+    decode(mutate(mutations.volumes()[rng.integers(3)], rng), "scan.nii")
 
 
-def fuzz_dicom(rng: np.random.Generator, place: Path) -> None:
+def fuzz_dicom(rng: Rng, place: Path) -> None:
     change = mutate_dicom if rng.random() < 0.5 else mutate
-    read_picture(change(scans()[rng.integers(3)], rng), "scan.dcm")
+    decode(change(mutations.scans()[rng.integers(3)], rng), "scan.dcm")
 
 
-def fuzz_archive(rng: np.random.Generator, place: Path) -> None:
-    files = list(data_set().items())
+def fuzz_matlab(rng: Rng, place: Path) -> None:
+    figshare.read_slice(mutate(mutations.matlab(), rng), LIMITS)
+
+
+def fuzz_params(rng: Rng, place: Path) -> None:
+    path = place / "params.yaml"
+    path.write_bytes(mutate_text((ROOT / "params.yaml").read_text(), rng))
+    load_params(path)
+
+
+def fuzz_archive(rng: Rng, place: Path) -> None:
+    files = list(mutations.data_set().items())
     if rng.random() < 0.5:
         name, content = files[rng.integers(len(files))]
         files.append((str(rng.choice(WORDS)).replace("\0", "") + name, mutate(content, rng)))
@@ -97,67 +88,51 @@ def fuzz_archive(rng: np.random.Generator, place: Path) -> None:
         data = mutate(zipped(files), rng)
     source = place / "input.zip"
     source.write_bytes(data)
-    with opened(source, LIMITS) as container:
+    with opened(source) as container:
         found = len(container.entries) + len(container.refused) + container.ignored
     archive.fingerprint(archive.inventory(source))
-    check_counts(archive.unpack(source, place / "data", CLASSES, LIMITS), place, found)
+    check_counts(archive.unpack(source, place / "data/raw", place / "data/masks", CLASSES), place, found)
 
 
-def fuzz_matlab(rng: np.random.Generator, place: Path) -> None:
-    figshare.read_slice(mutate(matlab(), rng), LIMITS)
-
-
-def fuzz_table(rng: np.random.Generator, place: Path) -> None:
+def fuzz_table(rng: Rng, place: Path) -> None:
+    """A labels.csv of a folder or of external images, a table of outlines, or one of records."""
     kind = rng.integers(4)
-    text = mutate_text((LABELS, EXTERNAL, OUTLINES, RECORDS)[kind], rng)
-    source = place / "mine"
-    for name, data in data_set().items():
+    text = mutate_text((mutations.LABELS, mutations.EXTERNAL, mutations.OUTLINES, mutations.RECORDS)[kind], rng)
+    source, raw, masks = place / "mine", place / "data/raw", place / "data/masks"
+    for name, data in mutations.data_set().items():
         path = source / name.removeprefix("Training/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    (source / "m.png").write_bytes(pictures()[0])
+    (source / "m.png").write_bytes(mutations.pictures()[0])
     table = source / "labels.csv"
     table.write_bytes(text)
     if kind == 0:
-        check_counts(folder.unpack(source, place / "data", CLASSES, LIMITS), place)
+        check_counts(folder.unpack(source, raw, masks, CLASSES), place)
     elif kind == 1:
-        mapping = {label: label for label in CLASSES}
-        check_counts(external.unpack(source, place / "data", mapping, LIMITS), place)
+        check_counts(external.unpack(source, raw, masks, {label: label for label in CLASSES}), place)
     elif kind == 2:
         table.write_bytes(gzip.compress(text))
-        fetched = archive.unpack(_layout(place), place / "data", CLASSES, LIMITS)
-        outlines.write_outline_masks(outlines.read_outlines(table), fetched.records, place / "data", LIMITS)
+        (place / "input.zip").write_bytes(zipped(mutations.data_set().items()))
+        fetched = archive.unpack(place / "input.zip", raw, masks, CLASSES)
+        outlines.write_outline_masks(outlines.read_outlines(table), fetched.records, raw, masks)
     else:
         read_records(table)
 
 
-def _layout(place: Path) -> Path:
-    source = place / "input.zip"
-    source.write_bytes(zipped(data_set().items()))
-    return source
-
-
-def fuzz_params(rng: np.random.Generator, place: Path) -> None:
-    path = place / "params.yaml"
-    path.write_bytes(mutate_text((ROOT / "params.yaml").read_text(), rng))
-    load_params(path)
-
-
-def check_counts(fetched: Fetched, place: Path, found: int | None = None) -> None:
+def check_counts(fetched: records.Fetched, place: Path, found: int | None = None) -> None:
     """Every file is a record, refused or ignored; every record is a file, and can be read or is quarantined."""
-    written = {
-        path.relative_to(place / "data/raw").as_posix() for path in (place / "data/raw").rglob("*") if path.is_file()
-    }
+    raw = place / "data/raw"
+    written = {path.relative_to(raw).as_posix() for path in raw.rglob("*") if path.is_file()}
     assert written == {record.path for record in fetched.records}, "records and files differ"
     assert found in (None, len(fetched.records) + len(fetched.refused) + fetched.ignored), "counts do not add up"
     for record in fetched.records:
         try:
-            read_grey(place / "data/raw" / record.path, LIMITS, root=place / "data/raw")
+            read_grey(raw / record.path, LIMITS, root=raw)
         except BadImage:
             continue
 
 
-KINDS: dict[str, tuple[Callable[[np.random.Generator, Path], None], int]] = {
+KINDS: dict[str, tuple[Callable[[Rng, Path], None], int]] = {  # and how many of twenty inputs
     "images": (fuzz_image, 6),
     "nifti": (fuzz_nifti, 2),
     "dicom": (fuzz_dicom, 4),
@@ -167,15 +142,15 @@ KINDS: dict[str, tuple[Callable[[np.random.Generator, Path], None], int]] = {
     "params": (fuzz_params, 1),
 }
 ORDER = [kind for kind, (_, weight) in KINDS.items() for _ in range(weight)]
+NAMES = ("data", "data/raw", "data/masks", "input.zip", "mine", "input.bin", "params.yaml")
+ALLOWED = {"study", *(f"study/{name}" for name in NAMES)}
 
 
 def attempt(index: int) -> Outcome:
     """Try input number `index`; the same each time, in any process."""
-    kind = ORDER[index % len(ORDER)]
-    rng = np.random.default_rng((SEED, index))
-    start = time.monotonic()
-    with tempfile.TemporaryDirectory() as name:
-        place = Path(name) / "study"
+    kind, rng, begin = ORDER[index % len(ORDER)], np.random.default_rng((SEED, index)), time.monotonic()
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary, "study")
         place.mkdir()
         try:
             KINDS[kind][0](rng, place)
@@ -186,55 +161,30 @@ def attempt(index: int) -> Outcome:
             result = "refused: in one line" if "\n" not in str(error) else f"PROBLEM: more than one line: {error}"
         except Exception as error:
             result = f"PROBLEM: {type(error).__name__}: {error}"
-        allowed = {"data", "input.zip", "mine", "image.bin", "params.yaml"}
-        strays = [path.name for path in place.iterdir() if path.name not in allowed] + [
-            path.name for path in Path(name).iterdir() if path != place
-        ]
-        if (place / "data").exists():
-            strays += [path.name for path in (place / "data").iterdir() if path.name not in ("raw", "masks")]
-    seconds = time.monotonic() - start
+        found = [*Path(temporary).iterdir(), *place.iterdir(), *place.glob("data/*")]
+        strays = {path.relative_to(temporary).as_posix() for path in found} - ALLOWED
+    seconds = time.monotonic() - begin
     if strays or seconds > SLOWEST:
         result = f"PROBLEM: {f'wrote {strays}' if strays else f'{seconds:.1f} s'}, after {result}"
     return Outcome(kind, index, result, seconds)
 
 
-def table(outcomes: list[Outcome]) -> str:
-    """A Markdown table, a line a kind."""
-    lines = [
-        "| kind | inputs | accepted | refused | problems | slowest | most frequent reasons |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for kind in [*KINDS, "all"]:
-        own = [outcome for outcome in outcomes if kind in (outcome.kind, "all")]
-        results = Counter(outcome.result for outcome in own)
-        refused = Counter(
-            {
-                result.removeprefix("refused: "): count
-                for result, count in results.items()
-                if result.startswith("refused")
-            }
-        )
-        problems = sum(count for result, count in results.items() if result.startswith("PROBLEM"))
-        reasons = ", ".join(f"{reason} {count}" for reason, count in refused.most_common(4)) if kind != "all" else ""
-        slowest = max((outcome.seconds for outcome in own), default=0)
-        lines.append(
-            f"| {kind} | {len(own):,} | {results['accepted']:,} | {refused.total():,} | {problems} | "
-            f"{slowest:.2f} s | {reasons} |"
-        )
-    return "\n".join(lines)
-
-
-def quiet() -> None:
-    """Silence the C libraries, which complain on stderr of each damaged picture."""
+def silence() -> None:
+    """The C libraries complain on stderr of each damaged picture."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     cv2.setNumThreads(1)
 
 
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), initializer=quiet) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), initializer=silence) as pool:
         outcomes = list(pool.map(attempt, range(count), chunksize=25))
-    print(table(outcomes))
+    print("| kind | inputs | accepted | refused | problems | slowest |\n|---|---|---|---|---|---|")
+    for kind in [*KINDS, "all"]:
+        own = [outcome for outcome in outcomes if kind in (outcome.kind, "all")]
+        counts = [sum(one.result.startswith(word) for one in own) for word in ("accepted", "refused", "PROBLEM")]
+        slowest = max((outcome.seconds for outcome in own), default=0)
+        print(f"| {kind} | {len(own):,} | {' | '.join(f'{count:,}' for count in counts)} | {slowest:.2f} s |")
     problems = [outcome for outcome in outcomes if outcome.result.startswith("PROBLEM")]
     for outcome in problems[:20]:
         print(f"input {outcome.index} ({outcome.kind}): {outcome.result[:300]}")

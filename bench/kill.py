@@ -1,7 +1,7 @@
 """Kill and go on: does a `dvc repro` that was killed at a random moment end in the bytes of an undisturbed one?
 
-    python bench/kill.py              20 moments over all stages of a tiny study, each in a clone of its own
-    python bench/kill.py 5            5 moments; KERAS_BACKEND=jax or torch before it for another backend
+    python -m bench.kill              20 moments over all stages of a tiny study, each in a clone of its own
+    python -m bench.kill 5            5 moments; KERAS_BACKEND=jax before it for the other backend
 
 `kill -9` hits the whole process group: dvc, the stage, its workers. Then `dvc repro` is called again, and its dvc.lock,
 which holds the digest of every output, must be the undisturbed one's. Prints a line a moment, with the outputs that
@@ -21,7 +21,8 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from tiny import clone
+
+from bench.tiny import clone
 
 SEED = 20261123
 CHANGES = {
@@ -30,20 +31,16 @@ CHANGES = {
     "evaluate": {"resamples": 100},
     "gradcam": {"samples_per_class": 1},
 }
-PROGRAMS = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
 def repro(folder: Path, seconds: float | None = None) -> tuple[int, str]:
     """Run `dvc repro`, killed after so many seconds; return its exit code and the name of the last stage it began."""
     log = folder.with_suffix(".log")
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": programs, "PYTHONPATH": str(folder)}  # the clone's own package
     with log.open("w") as output:
         process = subprocess.Popen(
-            ["dvc", "repro"],
-            cwd=folder,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"PATH": PROGRAMS},
-            start_new_session=True,
+            ["dvc", "repro"], cwd=folder, stdout=output, stderr=output, env=environment, start_new_session=True
         )
         try:
             process.wait(seconds)
@@ -54,17 +51,10 @@ def repro(folder: Path, seconds: float | None = None) -> tuple[int, str]:
     return process.returncode, stages[-1] if stages else "none"
 
 
-def differing(one: Path, other: Path) -> list[str]:
-    """Return the outputs whose digests differ between two dvc.lock; the file itself where something else does.
-
-    Of stages that do not need each other DVC runs, and writes down, any one first: their order says nothing."""
-    stages, others = (yaml.safe_load((folder / "dvc.lock").read_text())["stages"] for folder in (one, other))
-    if stages == others:
-        return []
-    digests, found = (
-        {out["path"]: out["md5"] for stage in lock.values() for out in stage["outs"]} for lock in (stages, others)
-    )
-    return [f"{path} differs" for path in digests if found.get(path) != digests[path]] or ["dvc.lock differs"]
+def digests(folder: Path) -> dict[str, str]:
+    """The outputs of dvc.lock; the order of its stages says nothing, as DVC runs any of those that are ready."""
+    stages = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
+    return {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
 
 
 def main() -> None:
@@ -75,21 +65,22 @@ def main() -> None:
         code, stage = repro(undisturbed)
         if code:
             sys.exit(f"undisturbed: {stage} failed\n{undisturbed.with_suffix('.log').read_text()[-2000:]}")
-        length = time.monotonic() - begin
+        length, expected, same = time.monotonic() - begin, digests(undisturbed), 0
         print(f"undisturbed: {length:.0f} s", flush=True)
-        same = 0
         for place, moment in enumerate(np.random.default_rng(SEED).uniform(0, length, moments), start=1):
             folder = clone(Path(temporary) / f"killed{place}", CHANGES)
             killed, stage = repro(folder, moment)
             code, _ = repro(folder)
-            changed = differing(undisturbed, folder) if code == 0 else ["it failed"]
-            same += not changed
-            how = "killed" if killed == -signal.SIGKILL else "ended by itself"
-            print(f"{place}: {how} after {moment:.0f} s in {stage}: {', '.join(changed) or 'same'}", flush=True)
             if code:
                 print(folder.with_suffix(".log").read_text()[-1000:])
+            found = {} if code else digests(folder)
+            changed = [path for path in expected | found if expected.get(path) != found.get(path)]
+            same += not changed
+            end = "killed" if killed == -signal.SIGKILL else "ended by itself"
+            differ = f"{', '.join(changed)} differ" if found else "it failed"
+            print(f"{place}: {end} after {moment:.0f} s in {stage}: {differ if changed else 'same'}", flush=True)
             shutil.rmtree(folder)
-        print(f"{same} of {moments} end in the undisturbed run's dvc.lock")
+        print(f"{same} of {moments} end in the undisturbed run's outputs")
         sys.exit(same < moments)
 
 

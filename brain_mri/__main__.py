@@ -2,4 +2,5 @@
 
 from brain_mri.cli import main
 
-main()
+if __name__ == "__main__":
+    main()

@@ -36,6 +36,27 @@ class Open(Result):
     model_config = ConfigDict(extra="allow")
 
 
+class Both(Result, Generic[T]):
+    noaug: T
+    aug: T
+
+
+class Parts(Result, Generic[T]):
+    """By part of the test set."""
+
+    all: T
+    clean: T
+    leaked: T
+
+
+class FoundParts(Result, Generic[T]):
+    """By part of the test set that has images."""
+
+    all: T
+    clean: T | None = None
+    leaked: T | None = None
+
+
 class Sample(Result):
     """What was measured of `n` images; of none, it is left out, and `reason` says why."""
 
@@ -188,12 +209,6 @@ class Part(Metrics[Number], Sample):
     measured = METRICS
 
 
-class Parts(Result):
-    all: Part
-    clean: Part
-    leaked: Part
-
-
 class External(Metrics[Number]):
     """An external source: the share of its tumours that are seen, and all metrics where it has two known classes."""
 
@@ -232,11 +247,8 @@ class Scaled(Result):
     after: CalibrationErrors
 
 
-class Calibration(Result):
+class Calibration(Parts[Scaled]):
     temperature: float
-    all: Scaled
-    clean: Scaled
-    leaked: Scaled
     external: dict[str, Scaled]
 
 
@@ -253,26 +265,23 @@ class Curve(Answered):
     aurc_random: Number
 
 
-class Selective(Result):
+class Selective(Parts[Curve]):
     error_wanted: float
     threshold: Number
     val: Answered
-    all: Curve
-    clean: Curve
-    leaked: Curve
     external: dict[str, Curve]
 
 
 class Evaluation(Result):
     training: Training
-    test: Parts
+    test: Parts[Part]
     external: dict[str, External]
-    errors: dict[str, Errors]  # by part
+    errors: Parts[Errors]
     calibration: Calibration
     selective: Selective
 
 
-class Test(Parts):
+class Test(Parts[Part]):
     pipeline: str
     external: dict[str, External]
 
@@ -282,16 +291,8 @@ class ExternalIntervals(Metrics[Interval]):
     called_true_class: Interval = None
 
 
-class IntervalsByPart(Result):
-    all: Metrics[Interval]
-    clean: Metrics[Interval] | None = None
-    leaked: Metrics[Interval] | None = None
+class Intervals(FoundParts[Metrics[Interval]]):
     external: dict[str, ExternalIntervals]
-
-
-class Intervals(Result):
-    noaug: IntervalsByPart
-    aug: IntervalsByPart
 
 
 class Difference(Result):
@@ -325,10 +326,7 @@ class Compared(Result, Generic[T]):
     aug_minus_noaug: T
 
 
-class Comparison(Result):
-    all: Compared[Metrics[Difference]]
-    clean: Compared[Metrics[Difference]] | None = None
-    leaked: Compared[Metrics[Difference]] | None = None
+class Comparison(FoundParts[Compared[Metrics[Difference]]]):
     external: dict[str, Compared[dict[Literal["sensitivity"], Difference]]]
 
 
@@ -396,11 +394,9 @@ class Probed(Result):
     robustness: Robustness
 
 
-class Probe(Result):
+class Probe(Both[Probed]):
     lesion_images: int
     robustness_images: int
-    noaug: Probed
-    aug: Probed
 
 
 # metrics/gradcam.json
@@ -423,17 +419,15 @@ class Localisation(Result, Generic[T]):
     pointing_game_by_size: dict[str, OfSize] | None = None
 
 
+class ByMethod(Open, Generic[T]):
+    __pydantic_extra__: dict[str, T] = Field(init=False)
+    n: int
+
+
 class Likeness(Result, Generic[T]):
     rank_correlation: T
     ssim: T
     hog_correlation: T
-
-
-class Faithfulness(Open):
-    """By method, then curve."""
-
-    __pydantic_extra__: dict[str, dict[str, Mean]] = Field(init=False)
-    n: int
 
 
 class Randomised(Likeness[list[Number]]):
@@ -458,45 +452,29 @@ class Sanity(Result):
     independent: dict[str, Randomised]
 
 
-class Stability(Open):
-    """By method, then change."""
-
-    __pydantic_extra__: dict[str, dict[str, Likeness[Mean]]] = Field(init=False)
-    n: int
-
-
 class Explained(Open):
     """By method; layer and size are those of the layer that is explained."""
 
     __pydantic_extra__: dict[str, Localisation[Mean]] = Field(init=False)
     layer: str
     map_size: tuple[int, int]
-    faithfulness: Faithfulness
+    faithfulness: ByMethod[dict[str, Mean]]  # by curve
     sanity: Sanity
-    stability: Stability
+    stability: ByMethod[dict[str, Likeness[Mean]]]  # by change of the image
 
 
 class Agreed(Likeness[Mean]):
     other_image: Likeness[Number]
 
 
-class AgreementOfMaps(Open):
-    """By method."""
-
-    __pydantic_extra__: dict[str, Agreed] = Field(init=False)
-    n: int
-
-
-class Gradcam(Result):
+class Gradcam(Both[Explained]):
     target: str
     test_images: int
     lesion_images: int
     tolerance: int
     threshold: float
-    noaug: Explained
-    aug: Explained
     chance: dict[str, Localisation[Number]]  # by map that saw neither image nor network
-    agreement: AgreementOfMaps
+    agreement: ByMethod[Agreed]
 
 
 # metrics/guard.json
@@ -516,11 +494,6 @@ class Guarded(Result):
     hits: dict[Literal["choosing", "measuring"], FlaggedByKind]
 
 
-class Guard(Result):
-    noaug: Guarded
-    aug: Guarded
-
-
 SCHEMAS: dict[str, type[Result]] = {
     "dataset": Dataset,
     "crop": Crop,
@@ -528,11 +501,11 @@ SCHEMAS: dict[str, type[Result]] = {
     "noaug": Evaluation,
     "aug": Evaluation,
     "test": Test,
-    "intervals": Intervals,
+    "intervals": Both[Intervals],
     "comparison": Comparison,
     "probe": Probe,
     "gradcam": Gradcam,
-    "guard": Guard,
+    "guard": Both[Guarded],
 }  # by the file's name
 
 

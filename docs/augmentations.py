@@ -1,22 +1,17 @@
 """Draw docs/augmentations.png: a phantom as each change of studies/compact-robust shows it, at its largest strength.
 
-    python docs/augmentations.py
+    python -m docs.augmentations
 
 Rows: what moves or takes lesions; what other scanners, patients and files do; everything together, eight draws. The
 strengths are those of the study's params.yaml; what the study leaves out is shown with a strength that can be seen.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import cv2
 import matplotlib
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "stages"))
-
-from train import phantoms
 
 from brain_mri.augmentation.affine import Affine, move
 from brain_mri.augmentation.appearance import CHANGES, Appearance
@@ -24,6 +19,7 @@ from brain_mri.augmentation.counterfactual import Counterfactuals, Rates, insert
 from brain_mri.augmentation.policy import Policy
 from brain_mri.images.examples import Examples
 from brain_mri.params import Params, load_params
+from stages.train import phantoms
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = ROOT / "studies/compact-robust/params.yaml"

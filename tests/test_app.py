@@ -1,10 +1,11 @@
-"""The web page's service: the answers of predict.py over HTTP, and plain words for what cannot be answered."""
+"""The web page's service: the answers of `predict` over HTTP, and plain words for what cannot be answered."""
 
 import asyncio
 import base64
 import io
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,7 +25,9 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from bench.mutations import mutate, mutate_dicom, pictures, scans, volumes
+from brain_mri import results
 from brain_mri.files import write_csv
+from brain_mri.images.badimage import BadImage, Limits, Reason
 from brain_mri.images.crop import find_head
 from brain_mri.params import load_params
 from brain_mri.phantoms.phantom import phantom
@@ -35,10 +38,12 @@ from brain_mri.web import samples, service
 from brain_mri.web.answering import coloured
 from brain_mri.web.line import Line
 from brain_mri.web.service import HEADERS, Service
-from brain_mri.web.words import METHODS, headline, notes, share
+from brain_mri.web.words import METHODS, REFUSALS, headline, notes, refusal, share
 from studies import CLASSES, ROOT, disc, png, tiny_study
 
 OCTETS = {"Content-Type": "application/octet-stream"}
+COMMAND = [sys.executable, "-m", "brain_mri", "app"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture(scope="module")
@@ -164,33 +169,15 @@ def test_requests_that_the_page_does_not_make(client: TestClient, monkeypatch: p
         assert answer.json()["error"].endswith((".", "/."))
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/params.yaml",
-        "/static/page.js",
-        "/../params.yaml",
-        "/%2e%2e/%2e%2e/etc/passwd",
-        "/samples/..%2f..%2fparams.yaml",
-        "/samples/8.png",
-        "/samples/-1.png",
-        "/samples/" + "9" * 5000 + ".png",
-        "//etc/passwd",
-        "/page.js%00.png",
-    ],
-)
-def test_no_address_leads_to_a_file(path: str, client: TestClient) -> None:
-    assert client.get(path).status_code == 404
+def test_no_address_leads_to_a_file(client: TestClient) -> None:
+    paths = "/params.yaml /static/page.js /../params.yaml /%2e%2e/%2e%2e/etc/passwd /samples/..%2f..%2fparams.yaml"
+    paths += f" /samples/8.png /samples/-1.png /samples/{'9' * 5000}.png //etc/passwd /page.js%00.png"
+    for path in paths.split():
+        assert client.get(path).status_code == 404, path
 
 
 def test_a_browser_may_load_nothing_from_elsewhere(client: TestClient) -> None:
-    answers = [
-        client.get("/"),
-        client.get("/page.css"),
-        client.get("/nowhere"),
-        ask(client, b""),
-        ask(client, png(disc(0))),
-    ]
+    answers = [*map(client.get, ("/", "/page.css", "/nowhere")), ask(client, b""), ask(client, png(disc(0)))]
     for answer in answers:
         assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
     assert "unsafe" not in HEADERS["Content-Security-Policy"]
@@ -212,44 +199,38 @@ def test_only_this_computer_s_names_are_answered(classifier: Classifier) -> None
     assert "goes to the computer that runs this page" in open_to_all.get("/").text
 
 
-def hostile(index: int) -> tuple[bytes, str]:
-    """As bench/fuzz.py makes pictures, volumes and scans."""
-    rng = np.random.default_rng((20260801, index))
-    match index % 6:
-        case 0:
-            return mutate(volumes()[rng.integers(3)], rng), ".nii"
-        case 1:
-            return mutate(scans()[rng.integers(3)], rng), ".dcm"
-        case 2:
-            return mutate_dicom(scans()[rng.integers(3)], rng), ""
-        case _:
-            return mutate(pictures()[rng.integers(len(pictures()))], rng), ""
+KINDS = ((mutate, volumes, ".nii"), (mutate, scans, ".dcm"), (mutate_dicom, scans, ""), *[(mutate, pictures, "")] * 3)
 
 
 @pytest.mark.parametrize("start", range(0, 120, 20))
 def test_hostile_files_are_answered_or_refused(start: int, client: TestClient) -> None:
     for index in range(start, start + 20):
-        data, ending = hostile(index)
-        answer = ask(client, data, ending=ending)
+        rng = np.random.default_rng((20260801, index))
+        change, originals, ending = KINDS[index % len(KINDS)]
+        found = originals()
+        answer = ask(client, change(found[rng.integers(len(found))], rng), ending=ending)
         assert answer.status_code in (200, 413, 422), index
         if answer.status_code != 200:
             assert answer.json()["error"].endswith(".") and "{" not in answer.json()["error"]
 
 
-def together(served: Service, count: int) -> list[httpx2.Response]:
-    """So many clients ask at once."""
+def connect(served: Service) -> httpx2.AsyncClient:
+    """A client that can ask several things at once."""
+    return httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(served.app()), base_url="http://localhost", headers=OCTETS, timeout=60
+    )
 
-    async def all_of_them() -> list[httpx2.Response]:
-        transport = httpx2.ASGITransport(served.app())
-        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            posts = [client.post("/answer", content=png(disc(seed)), headers=OCTETS) for seed in range(count)]
-            return await asyncio.gather(*posts)
 
-    return asyncio.run(all_of_them())
+def ask_at_once(served: Service, count: int) -> list[httpx2.Response]:
+    async def ask_all() -> list[httpx2.Response]:
+        async with connect(served) as client:
+            return await asyncio.gather(*(client.post("/answer", content=png(disc(seed))) for seed in range(count)))
+
+    return asyncio.run(ask_all())
 
 
 def test_ten_clients_at_once(classifier: Classifier, client: TestClient) -> None:
-    answers = together(Service(classifier), 10)
+    answers = ask_at_once(Service(classifier), 10)
     assert [answer.status_code for answer in answers] == [200] * 10
     assert [answer.json() for answer in answers] == [ask(client, png(disc(seed))).json() for seed in range(10)]
 
@@ -257,7 +238,7 @@ def test_ten_clients_at_once(classifier: Classifier, client: TestClient) -> None
 def test_who_comes_when_too_many_wait_is_told_so(classifier: Classifier) -> None:
     served = Service(classifier)
     served.answers = Line("answers", 3)
-    answers = together(served, 10)
+    answers = ask_at_once(served, 10)
     assert sorted(answer.status_code for answer in answers) == [200] * 3 + [503] * 7
     refused = next(answer for answer in answers if answer.status_code == 503)
     assert "try again in a few seconds" in refused.json()["error"] and "Retry-After" in refused.headers
@@ -269,12 +250,11 @@ def test_a_slow_map_keeps_no_answer_waiting(classifier: Classifier, monkeypatch:
     monkeypatch.setattr(service, "heat_map", lambda *_: b"late" if answered.wait(60) else b"too late")
 
     async def both() -> tuple[httpx2.Response, httpx2.Response]:
-        transport = httpx2.ASGITransport(Service(classifier).app())
-        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client:
+        async with connect(Service(classifier)) as client:
             values = {"method": "grad_cam", "class": "glioma"}
-            late = asyncio.create_task(client.post("/map", content=b"crop", params=values, headers=OCTETS))
+            late = asyncio.create_task(client.post("/map", content=b"crop", params=values))
             await asyncio.sleep(0.1)
-            answer = await client.post("/answer", content=png(disc(0)), headers=OCTETS)
+            answer = await client.post("/answer", content=png(disc(0)))
             answered.set()
             return answer, await late
 
@@ -304,13 +284,27 @@ def test_words_for_reservations() -> None:
     assert headline(sure) == "Glioma" and "55.0 %" in notes(sure, 0.5)[0]
     assert "a person has to decide" in headline(unsure) and "below the 90.0 %" in notes(unsure, 0.9)[0]
     assert "not look like a brain MRI" in headline(strange) and "do not rely" in notes(strange, 0.9)[0]
-    assert [share(value) for value in (1.0, 0.9995, 0.999, 0.0004, 0.25)] == [
-        "more than 99.9 %",
-        "more than 99.9 %",
-        "99.9 %",
-        "less than 0.1 %",
-        "25.0 %",
-    ]
+    shown = {1.0: "more than 99.9 %", 0.9995: "more than 99.9 %", 0.999: "99.9 %", 0.0004: "less than 0.1 %"}
+    assert {value: share(value) for value in shown} == shown
+
+
+def test_every_refusal_has_words() -> None:
+    for reason in Reason:
+        words = refusal(BadImage(reason), Limits(), 2**20)
+        assert words.endswith(".") and "{" not in words
+    assert set(REFUSALS) - {"other", "slice"} <= set(Reason.__members__)
+
+
+def test_what_the_study_measured_stands_on_the_page(classifier: Classifier, tmp_path: Path) -> None:
+    shutil.copytree(classifier.study.model.parent.parent, tmp_path, dirs_exist_ok=True)
+    assert "own test images the network was right" not in Service(Classifier(open_study(tmp_path))).page
+    shutil.copytree(ROOT / "metrics", tmp_path / "metrics", dirs_exist_ok=True)
+    study = open_study(tmp_path)
+    page = Service(Classifier(study)).page
+    tested = results.read(ROOT / f"metrics/{study.model.stem}.json", results.Evaluation).test.all
+    assert f"own {tested.n} test images the network was right in {100 * (tested.accuracy or 0):.1f} %" in page
+    assert "phantoms of this project" in page and "highest point lay in the tumour" in page
+    assert "hardly changes when the network is made random" in page
 
 
 def test_reservations_reach_the_page(client: TestClient) -> None:
@@ -338,7 +332,7 @@ def test_samples_are_phantoms_made_or_drawn(tmp_path: Path) -> None:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    code = "import sys, app; sys.argv = ['app.py', '--port', '0']; app.parse(); print(*sys.modules)"
+    code = "import sys; from brain_mri.cli import app; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     heavy = {"numpy", "cv2", "keras", "tensorflow", "matplotlib", "pydantic", "starlette", "uvicorn"}
     assert not heavy & set(done.stdout.split())
@@ -357,8 +351,9 @@ def test_a_bad_start_is_one_line(arguments: list[str], words: str, classifier: C
     folder = str(classifier.study.model.parent.parent)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         given = [str(taken.getsockname()[1]) if value == "TAKEN" else value for value in arguments]
-        command = [sys.executable, ROOT / "app.py", "--study", folder, *given]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+        done = subprocess.run(
+            [*COMMAND, "--study", folder, *given], env=ENVIRONMENT, capture_output=True, text=True, timeout=200
+        )
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done.stderr
     assert words in done.stderr
 
@@ -367,8 +362,7 @@ def test_a_bad_start_is_one_line(arguments: list[str], words: str, classifier: C
 def running(classifier: Classifier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.Popen, str]]:
     """The command itself, on a port of its own, and its address; its temporary files would lie in an empty folder."""
     place, study = tmp_path_factory.mktemp("running"), classifier.study.model.parent.parent
-    command = [sys.executable, ROOT / "app.py", "--study", study, "--port", "0"]
-    environment = {**os.environ, "TMPDIR": str(place)}
+    command, environment = [*COMMAND, "--study", study, "--port", "0"], {**ENVIRONMENT, "TMPDIR": str(place)}
     with subprocess.Popen(command, cwd=place, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout

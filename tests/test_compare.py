@@ -1,12 +1,11 @@
 """Pipelines, studies and revisions side by side: what is found, what is paired, and what is refused."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from toy import ROOT, call, commit, edit, make_study
+from toy import brain_mri, call, commit, edit, make_study
 
 from brain_mri.studies.side_by_side import calibration_interval, cell
 from brain_mri.studies.table import markdown_table, text_table
@@ -26,7 +25,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
     other = folder / "studies/other"
-    edit(other / "dvc.lock", "path: data/raw", "path: data/elsewhere")
+    edit(other / "dvc.lock", "path: data/raw", "path: data/renamed")
     edit(other / "data/cropped/images/Testing/glioma/0.png", "7", "8")
     (folder / "studies/idle").mkdir()
     shutil.copy(folder / "params.yaml", folder / "studies/idle/params.yaml")
@@ -38,23 +37,36 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compare(folder: Path, *arguments: str, code: int = 0) -> str:
-    return call(folder, sys.executable, str(ROOT / "compare.py"), *arguments, code=code)
+    return brain_mri(folder, "compare", *arguments, code=code)
 
 
 def test_two_pipelines_of_one_study_are_paired(study: Path) -> None:
     output = compare(study)
-    assert "images             metric           noaug" in output
-    assert "all test images    n                40" in output
-    assert "clean test images  n                30" in output
-    assert "aug minus noaug, image by image" in output
+    lines = [line.split() for line in output.splitlines()]
+    assert lines[0] == ["images", "metric", "noaug", "aug"]
+    assert ["all", "test", "images", "n", "40", "40"] in lines
+    assert ["clean", "test", "images", "n", "30", "30"] in lines
+    assert "aug minus noaug" in output
     assert "exact McNemar test" in output
     assert "ECE, calibrated" in output
 
 
+def test_each_side_names_its_commit_and_what_has_changed_since(study: Path) -> None:
+    edit(study / "params.yaml", "seed: 2", "seed: 4")
+    edit(study / "stages/toy.py", "import csv", "import re, csv")
+    try:
+        lines = compare(study, "aug", "old:noaug").splitlines()
+    finally:
+        call(study, "git", "checkout", "-q", "params.yaml", "stages/toy.py")
+    for name, revision in (("aug", "HEAD~1"), ("old:noaug", "old")):
+        (line,) = [line for line in lines if line.startswith(f"{name}: ")]
+        assert call(study, "git", "rev-parse", "--short", revision).strip() in line
+        assert "fetch, train, evaluate" in line and "train.seed" in line
+
+
 def test_revisions_and_experiments_are_found_by_name(study: Path) -> None:
     lines = compare(study, "aug", "old:aug", "try").splitlines()
-    header = lines[0].split("  ")
-    assert [word.strip() for word in header if word][-3:] == ["aug", "old:aug", "try"]
+    assert lines[0].split()[-3:] == ["aug", "old:aug", "try"]
     accuracy = next(line for line in lines if "accuracy" in line)
     assert len(set(accuracy.split()[-3:])) > 1
     assert sum("of 40 images" in line for line in lines) == 2
@@ -75,20 +87,20 @@ def test_other_images_of_the_same_names_are_not_paired(study: Path) -> None:
 def test_markdown(study: Path) -> None:
     output = compare(study, "noaug", "aug", "--markdown")
     assert output.startswith("| images | metric | noaug | aug |\n| --- | --- | --- | --- |\n")
-    assert "### aug minus noaug, image by image" in output
+    assert "\n### aug minus noaug" in output
 
 
 @pytest.mark.parametrize(
-    ("sides", "words"),
+    ("side", "words"),
     [
-        (["nosuch:aug"], "'nosuch' is no pipeline (noaug, aug), no study's folder, and no revision or experiment"),
-        (["studies/idle:aug"], "studies/idle: metrics/aug.json is not there; the study was not run"),
-        (["old:studies/copy:aug"], "studies/copy at old: params.yaml is not there; no study lies there"),
-        (["a:b:c:aug"], "a:b:c:aug: expected [REVISION:][STUDY:]PIPELINE"),
+        ("nosuch:aug", "'nosuch' is no pipeline (noaug, aug), no study's folder, and no revision or experiment"),
+        ("studies/idle:aug", "studies/idle: metrics/aug.json is not there; the study was not run"),
+        ("old:studies/copy:aug", "studies/copy at old: params.yaml is not there; no study lies there"),
+        ("a:b:c:aug", "a:b:c:aug: expected [REVISION:][STUDY:]PIPELINE"),
     ],
 )
-def test_what_cannot_be_compared_is_one_line(study: Path, sides: list[str], words: str) -> None:
-    output = compare(study, *sides, code=2)
+def test_what_cannot_be_compared_is_one_line(study: Path, side: str, words: str) -> None:
+    output = compare(study, side, code=2)
     assert words in output
     assert output.count("\n") == 1
 
@@ -109,15 +121,15 @@ def test_tables_have_straight_columns_and_escaped_bars() -> None:
     assert cell(None, None) == "-"
 
 
-@pytest.mark.parametrize(("overconfident", "truth"), [(0.0, 0.0), (0.1, 0.1)])
-def test_the_interval_of_the_calibration_error_holds_the_truth(overconfident: float, truth: float) -> None:
+@pytest.mark.parametrize("excess", [0.0, 0.1])
+def test_the_interval_of_the_calibration_error_holds_the_truth(excess: float) -> None:
     """Simulated: confidences between 0.6 and 0.95, right that often less the excess, so the true error is known."""
     held = 0
     for trial in range(60):
         rng = np.random.default_rng((5, trial))
         confidence = rng.uniform(0.6, 0.95, 300)
-        labels = (rng.random(300) > confidence - overconfident).astype(int)
+        labels = (rng.random(300) > confidence - excess).astype(int)
         probabilities = np.stack([confidence, 1 - confidence], 1)
         low, high = calibration_interval(labels, probabilities, np.arange(300), 200, 0)
-        held += low <= truth <= high
+        held += low <= excess <= high
     assert held >= 54  # 57 of 60 are 95 %

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from published import archive
 
+from bench.planting import STRENGTHS, plant
 from brain_mri.copies import duplicates
 from brain_mri.copies.descriptions import GRID, ORIENTATIONS, THUMBNAIL, Descriptions, describe, pixel_hash, turned
 from brain_mri.copies.duplicates import LEVELS, candidates, find_pairs, group_copies
-from brain_mri.copies.planting import STRENGTHS, plant
 from brain_mri.params import Audit
 
 

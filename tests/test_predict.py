@@ -1,4 +1,4 @@
-"""The command predict.py: answers as a user gets them, and one line for what cannot be answered."""
+"""`brain-mri predict`: answers as a user gets them, and one line for what cannot be answered."""
 
 import hashlib
 import json
@@ -8,18 +8,17 @@ import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import cv2
 import keras
 import nibabel
 import numpy as np
-import predict
 import pydicom
 import pytest
 
-from brain_mri.errors import run
+from brain_mri import cli
+from brain_mri.errors import UserError
 from brain_mri.evaluation.calibration import apply_temperature
 from brain_mri.files import write_json, write_png
 from brain_mri.images.crop import to_network
@@ -51,9 +50,9 @@ def call(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     monkeypatch.chdir(tmp_path)
 
     def called(*arguments: str, study: Path = study) -> tuple[int, list[str], list[str]]:
-        monkeypatch.setattr(sys, "argv", ["predict.py", "--study", str(study), *arguments])
+        monkeypatch.setattr(sys, "argv", ["brain-mri", "predict", "--study", str(study), *arguments])
         try:
-            run(partial(predict.main, predict.parse()))
+            cli.main()
             code = 0
         except SystemExit as ended:
             code = int(ended.code or 0)
@@ -107,13 +106,9 @@ def test_keras_and_onnx_answer_alike(call: Call) -> None:
 
 def test_a_plain_answer_does_not_wait_for_tensorflow(study: Path, tmp_path: Path) -> None:
     write_png(tmp_path / "disc.png", disc(0))
-    code = """
-import runpy, sys
-sys.argv = ["predict.py", "--study", sys.argv[1], sys.argv[2]]
-runpy.run_path("predict.py", run_name="__main__")
-assert not {"tensorflow", "keras", "sklearn", "scipy"} & set(sys.modules)
-"""
-    words = [sys.executable, "-c", code, str(study), str(tmp_path / "disc.png")]
+    code = "import sys; from brain_mri.cli import main; main()\n"
+    code += "assert not {'tensorflow', 'keras', 'sklearn', 'scipy'} & set(sys.modules)"
+    words = [sys.executable, "-c", code, "predict", "--study", str(study), str(tmp_path / "disc.png")]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -237,75 +232,62 @@ def test_bad_input_is_one_line(name: str, words: str, call: Call) -> None:
     assert words in err[0] and name in err[0]
 
 
-def change_card(path: Path, change: Callable[[dict], object]) -> None:
+def change_entry(path: Path, name: str, old: bytes, new: bytes) -> None:
+    """Replace some bytes in one of the files within a model's file."""
     with zipfile.ZipFile(path) as file:
-        entries = {name: file.read(name) for name in file.namelist()}
-    card = json.loads(entries["card.json"])
-    change(card)
+        entries = {entry: file.read(entry) for entry in file.namelist()}
+    assert old in entries[name]
+    entries[name] = entries[name].replace(old, new)
     with zipfile.ZipFile(path, "w") as file:
-        for name, data in (entries | {"card.json": json.dumps(card).encode()}).items():
-            file.writestr(name, data)
+        for entry, data in entries.items():
+            file.writestr(entry, data)
 
 
-@pytest.mark.parametrize(
-    ("what", "words"),
-    [
-        ("no study", "no study"),
-        ("not run", "has not been run"),
-        ("no zip", "not a model of this project"),
-        ("cut", "not a model of this project"),
-        ("no card", "not a model of this project"),
-        ("older card", "another version"),
-        ("older crop", "another version"),
-        ("other keras", "aug.keras"),
-        ("other onnx", "aug.onnx: made of another model"),
-        ("no guard", "not a detector"),
-    ],
-)
-def test_a_bad_study_is_one_line(what: str, words: str, call: Call, study: Path, tmp_path: Path) -> None:
-    other, disc_path = tmp_path / "other", write_discs("in", 1)[0]
-    (other / "models").mkdir(parents=True)
-    model = other / "models/aug.keras"
-    if what != "no study":
-        (other / "params.yaml").write_bytes((study / "params.yaml").read_bytes())
-    if what not in ("no study", "not run"):
-        model.write_bytes((study / "models/aug.keras").read_bytes())
-    if what == "no zip":
-        model.write_text("nothing")
-    if what == "cut":
-        model.write_bytes(model.read_bytes()[:5000])
-    if what == "no card":
-        keras.models.load_model(study / "models/aug.keras").save(model)
-    if what == "older card":
-        change_card(model, lambda card: card.pop("temperature"))
-    if what == "older crop":
-        change_card(model, lambda card: card["crop"].pop("interpolation"))
-    if what == "other keras":
-        with zipfile.ZipFile(model) as file:
-            entries = {name: file.read(name) for name in file.namelist()}
-        entries["config.json"] = entries["config.json"].replace(b'"class_name": "Conv2D"', b'"class_name": "Conv9D"')
-        with zipfile.ZipFile(model, "w") as file:
-            for name, data in entries.items():
-                file.writestr(name, data)
-    if what == "other onnx":
-        (other / "models/aug.onnx").write_bytes((study / "models/aug.onnx").read_bytes())
-        change_card(model, lambda card: card.update(temperature=2.0))
-    if what == "no guard":
-        (other / "models/aug-guard.npz").write_text("nothing")
-    code, out, err = call(disc_path, study=other)
+def break_onnx(model: Path, whole: Path) -> None:
+    shutil.copy(whole.with_suffix(".onnx"), model.with_suffix(".onnx"))
+    change_entry(model, "card.json", b'"temperature": 0.05', b'"temperature": 0.06')
+
+
+def break_metrics(model: Path, whole: Path) -> None:
+    write_json(model.parents[1] / "metrics/aug.json", {"selective": {"threshold": "high"}})
+
+
+BROKEN: dict[str, tuple[Callable[[Path, Path], object], str]] = {
+    "no study": (lambda model, whole: (model.parents[1] / "params.yaml").unlink(), "no study"),
+    "not run": (lambda model, whole: model.unlink(), "has not been run"),
+    "cut": (
+        lambda model, whole: model.write_bytes(whole.read_bytes()[:5000]),
+        "aug.keras: not a model of this project",
+    ),
+    "no card": (lambda model, whole: keras.models.load_model(whole).save(model), "aug.keras: not a model of this"),
+    "card": (
+        lambda model, whole: change_entry(model, "card.json", b'"blur"', b'"blurring"'),
+        "crop.blur in its card.json",
+    ),
+    "layer": (lambda model, whole: change_entry(model, "config.json", b'"strides"', b'"paces"'), "this Keras knows"),
+    "other onnx": (break_onnx, "aug.onnx: made of another model"),
+    "guard": (lambda model, whole: (model.parent / "aug-guard.npz").write_text("nothing"), "not a detector"),
+    "metrics": (break_metrics, "metrics/aug.json: selective.threshold = 'high'"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_bad_study_is_one_line(what: str, call: Call, study: Path, tmp_path: Path) -> None:
+    change, words = BROKEN[what]
+    disc_path, model = write_discs("in", 1)[0], tmp_path / "other/models/aug.keras"
+    model.parent.mkdir(parents=True)
+    shutil.copy(study / "params.yaml", tmp_path / "other/params.yaml")
+    shutil.copy(study / "models/aug.keras", model)
+    change(model, study / "models/aug.keras")
+    code, out, err = call(disc_path, study=tmp_path / "other")
     assert (code, out, len(err)) == (2, [], 1), err
     assert words in err[0]
 
 
-def test_help_loads_nothing_heavy() -> None:
-    code = "import sys, predict; sys.argv = ['predict.py', 'x']; predict.parse(); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert not {"numpy", "cv2", "keras", "tensorflow", "matplotlib", "pydantic"} & set(done.stdout.split())
-    wrong = subprocess.run([sys.executable, "predict.py"], cwd=ROOT, capture_output=True, text=True)
-    assert wrong.returncode == 2 and "name at least one image" in wrong.stderr
-
-
 def test_the_study_that_answers_where_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="installed there without a study"):
+        default_study(tmp_path)
+    (tmp_path / "params.yaml").touch()
     assert default_study(tmp_path) == tmp_path
     (tmp_path / REAL / "models").mkdir(parents=True)
     assert default_study(tmp_path) == tmp_path, "not run yet"

@@ -127,6 +127,12 @@ def call(folder: Path, *command: str, code: int = 0, **environment: str) -> str:
     return done.stdout + done.stderr
 
 
+def brain_mri(folder: Path, *arguments: str, code: int = 0, **environment: str) -> str:
+    """Run a subcommand of `brain-mri` in this folder; see `call`."""
+    command = [sys.executable, "-P", "-m", "brain_mri"]  # -P: not the brain_mri of this folder
+    return call(folder, *command, *arguments, code=code, PYTHONPATH=str(ROOT), **environment)
+
+
 def commit(folder: Path, message: str) -> None:
     call(folder, "git", "add", "-A")
     call(folder, "git", "commit", "-qm", message)

@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace) -> None:
+    from brain_mri.studies import provenance
     from brain_mri.studies.paired import difference_table, pair
     from brain_mri.studies.side_by_side import side_by_side
     from brain_mri.studies.sides import find
@@ -33,7 +34,7 @@ def main(options: argparse.Namespace) -> None:
     sides = [find(name, Path.cwd()) for name in options.sides]
     print(table(*side_by_side(sides)) + "\n")
     for side in sides:
-        print(f"{bullet}{side.name}: {side.provenance}")
+        print(f"{bullet}{side.name}: {provenance.of(side.files.study, side.files.commit)}")
     for other in sides[1:]:
         sentences, rows = pair(sides[0], other)
         print(f"\n{heading}{other.name} minus {sides[0].name}, image by image\n")

@@ -45,7 +45,7 @@ def probes(report: Mapping[str, Probed], dpi: int) -> None:
             height = names.index(name) + 0.26 * (place - (len(rows) - 1) / 2)
             low, high = rate.interval or (np.nan, np.nan)
             axes.plot([low, high], [height, height], color=f"C{place}", linewidth=2)
-            axes.plot(rate.value, height, "o", color=f"C{place}", markersize=6)
+            axes.plot(rate.value or 0, height, "o", color=f"C{place}", markersize=6)
             axes.plot(reference, height, "|", color="black", markersize=11, markeredgewidth=2)
             if ideal is not None:
                 axes.plot(ideal, height, "D", markerfacecolor="none", color="green", markersize=6, clip_on=False)

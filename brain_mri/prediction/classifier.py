@@ -25,7 +25,7 @@ WARNING = "looks like no brain MRI"
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said of one image: the likeliest class, the calibrated probability of each, and two reservations."""
+    """The answer for one image: the likeliest class, the calibrated probability of each, and two reservations."""
 
     predicted: str
     probabilities: dict[str, float]
@@ -53,19 +53,19 @@ class Classifier:
     def classify(self, crops: np.ndarray) -> list[Answer]:
         """Classify crops, uint8 (N, size, size), N at least 1."""
         images = to_network(crops, self.study.card.image_size)
-        said = self._predict(images)
-        strange = np.zeros(len(images), bool)
+        outputs = self._predict(images)
+        is_novel = np.zeros(len(images), bool)
         if self.detector:
-            strange = self.detector.flags(novelty.describe(images, said))
+            is_novel = self.detector.flags(novelty.describe(images, outputs))
         threshold = self.study.threshold or 0.0
         return [
             Answer(
                 self.classes[int(row.argmax())],
                 dict(zip(self.classes, row.tolist(), strict=True)),
                 bool(row.max() < threshold),
-                WARNING if odd else None,
+                WARNING if novel else None,
             )
-            for row, odd in zip(said["calibrated"], strange, strict=True)
+            for row, novel in zip(outputs["calibrated"], is_novel, strict=True)
         ]
 
     def explain(self, crops: np.ndarray, classes: list[str], method: str | None = None) -> np.ndarray:
@@ -76,8 +76,8 @@ class Classifier:
 
         if self._explainer is None:
             params = self.study.params
-            layer, negative = params.gradcam.named_layer, params.dataset.negative_class
-            self._explainer = Explainer(load_keras(self.study), layer, negative)
+            negative = params.dataset.negative_class
+            self._explainer = Explainer(load_keras(self.study), params.gradcam.named_layer, negative)
         method = method or self.study.offered
         targets = np.array([self.classes.index(name) for name in classes])
         maps = self._explainer.explain(to_network(crops, self.study.card.image_size), targets, [method])[method]
@@ -89,11 +89,7 @@ def load_keras(study: Study) -> "keras.Model":
     from brain_mri.network.saved import load_for
 
     try:
-        model, _ = load_for(study.card.classes, study.model)
-    except UserError:
-        raise
-    # A file of another version of Keras fails in any way at all.
-    except Exception as error:
-        said = " ".join(str(error).split())[:160]
-        raise UserError(f"{study.model}: made by another version of Keras ({said}); train it again") from None
-    return model
+        return load_for(study.card.classes, study.model)[0]
+    except TypeError as error:  # how Keras refuses a layer or an argument of a layer that it does not know
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(f"{study.model}: not a network that this Keras knows ({reason}); train it again") from None

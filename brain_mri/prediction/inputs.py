@@ -25,36 +25,28 @@ class Input:
     read: Callable[[], bytes]
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """What there is to classify, and `name: reason` of the files that must not be opened."""
-
-    images: list[Input]
-    refused: list[str]
-
-
 @contextmanager
-def listed(paths: Sequence[Path], table: Path | None, limits: Limits) -> Iterator[Inputs]:
+def list_inputs(paths: Sequence[Path], table: Path | None, limits: Limits) -> Iterator[tuple[list[Input], list[str]]]:
     """List the images of files, folders and zips, and those of a CSV; zips stay open as long as the context.
 
-    Raises UserError for a path that is not there, and a folder, zip or table without images.
+    Yields what there is to classify, and `name: reason` of the files that must not be opened. Raises UserError for a
+    path that is not there, and a folder, zip or table without images.
     """
-    found = Inputs([], [])
+    images: list[Input] = []
+    refused: list[str] = []
     with ExitStack() as open_zips:
         for path in paths:
             if path.is_dir() or path.suffix.lower() == ".zip":
                 container = open_zips.enter_context(opened(path, limits))
                 if not container.entries and not container.refused:
                     raise UserError(f"{path}: no images in it; name a folder that has some")
-                found.images.extend(Input(str(path / entry.path), entry.read) for entry in container.entries)
-                found.refused.extend(f"{path / file.path}: {file.reason}" for file in container.refused)
+                images += [Input(str(path / entry.path), entry.read) for entry in container.entries]
+                refused += [f"{path / file.path}: {file.reason}" for file in container.refused]
             elif path.exists() or path.is_symlink():
-                found.images.append(Input(str(path), partial(read_file, path, limits)))
+                images.append(Input(str(path), partial(read_file, path, limits)))
             else:
                 raise UserError(f"{path}: no such file or folder")
-        if table:
-            found.images.extend(_rows(table, limits))
-        yield found
+        yield images + (_rows(table, limits) if table else []), refused
 
 
 def _rows(table: Path, limits: Limits) -> list[Input]:

@@ -9,8 +9,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+import brain_mri
+from brain_mri import results
 from brain_mri.errors import UserError
-from brain_mri.files import read_json
 from brain_mri.params import Crop, Params, load_params
 
 REAL = Path("studies/compact-robust")  # of the studies of real images the one that holds up best on others
@@ -52,57 +53,75 @@ class Study:
         return self.params.model.architecture.explanation
 
 
-def default_study(root: Path) -> Path:
-    """The study that answers where none is named: REAL once it has been run or pulled, else the one of phantoms."""
+def default_study(root: Path = Path(brain_mri.__file__).parent.parent) -> Path:
+    """Return the study that answers where none is named: REAL once it has been run or pulled, else the one of phantoms.
+
+    Raises UserError where the package is installed without the studies."""
+    if not (root / "params.yaml").is_file():
+        raise UserError(f"{root}: brain_mri is installed there without a study; name one with --study")
     return root / REAL if any((root / REAL / "models").glob("*.keras")) else root
 
 
-def open_study(folder: Path, pipeline: str | None = None) -> Study:
-    """Read a study's folder; `pipeline` is noaug or aug, None the one that its params.yaml names.
+def open_study(folder: Path | None = None, pipeline: str | None = None) -> Study:
+    """Read a study's folder, None: the default study; `pipeline` is noaug or aug, None: the one of its params.yaml.
 
-    Raises UserError where the study is none, has not been run, or has a model of another version.
+    Raises UserError where the study is none, has not been run, or has a file that is broken.
     """
+    folder = folder or default_study()
     if not (folder / "params.yaml").is_file():
         raise UserError(f"{folder}: no study (it has no params.yaml); name a folder such as studies/compact")
     params = load_params(folder / "params.yaml")
     pipeline = pipeline or params.pipeline
-    model = folder / "models" / f"{pipeline}.keras"
-    card = read_card(model, folder)
-    notes = []
+    model, guard = (folder / "models" / f"{pipeline}{ending}" for ending in (".keras", "-guard.npz"))
+    card = read_card(model, f"run `dvc repro {folder / 'dvc.yaml'}`")
     metrics = folder / "metrics" / f"{pipeline}.json"
     threshold = read_threshold(metrics)
+    notes = []
     if threshold is None:
         notes.append(f"{metrics}: no threshold of confidence; every answer stands, none is left to a person")
-    guard: Path | None = folder / "models" / f"{pipeline}-guard.npz"
-    if guard and not guard.is_file():
+    if not guard.is_file():
         notes.append(f"{guard}: not there; no warning of images that are no brain MRI (the stage guard makes it)")
-        guard = None
     onnx = model.with_suffix(".onnx")
-    digest = hashlib.sha256(model.read_bytes()).hexdigest()
-    return Study(params, model, digest, onnx if onnx.is_file() else None, card, threshold, guard, notes)
+    return Study(
+        params,
+        model,
+        hashlib.sha256(model.read_bytes()).hexdigest(),
+        onnx if onnx.is_file() else None,
+        card,
+        threshold,
+        guard if guard.is_file() else None,
+        notes,
+    )
 
 
-def read_card(model: Path, folder: Path) -> Card:
-    """Read the card inside a model file; UserError where the file is missing, broken, or of another version."""
-    again = f"run `dvc repro {folder / 'dvc.yaml'}`"
+def read_card(model: Path, remedy: str) -> Card:
+    """Read the card inside a model file; UserError, which ends with `remedy`, where the file is missing or broken."""
     try:
         with zipfile.ZipFile(model) as file:
             return Card.model_validate(json.loads(file.read(CARD)))
     except FileNotFoundError:
-        raise UserError(f"{model}: not there, the study has not been run; {again}") from None
+        raise UserError(f"{model}: not there, the study has not been run; {remedy}") from None
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        raise UserError(f"{model}: made by another version (its card, {key}: {first['msg']}); {again}") from None
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        said = " ".join(str(error).split())[:160]
-        raise UserError(f"{model}: not a model of this project ({said}); remove it and {again}") from None
+        raise UserError(f"{model}: {key} in its {CARD}: {first['msg']}; {remedy}") from None
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:  # KeyError: no card; ValueError: a card that is no JSON
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(f"{model}: not a model of this project ({reason}); remove it and {remedy}") from None
+
+
+class _Selective(results.Result):
+    model_config = ConfigDict(extra="ignore")
+    threshold: float | None
+
+
+class _Metrics(results.Result):
+    """What is needed of metrics/*.json, whatever else an older study's has."""
+
+    model_config = ConfigDict(extra="ignore")
+    selective: _Selective
 
 
 def read_threshold(metrics: Path) -> float | None:
     """Read the confidence that the study asks of an answer; None where it found none or was not evaluated."""
-    try:
-        threshold = read_json(metrics)["selective"]["threshold"]
-    except (UserError, KeyError, TypeError):
-        return None
-    return float(threshold) if isinstance(threshold, (int, float)) else None
+    return results.read(metrics, _Metrics).selective.threshold if metrics.is_file() else None

@@ -1,13 +1,20 @@
 """The parts that a report is put together from; the template knows how each of them looks.
 
-They hold plain text and plain numbers, never markup: the template escapes all of it.
+They hold plain text and plain numbers, never markup: the template escapes all of it. A string is a paragraph.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any
 
 TONES = ("bad", "caution", "unknown", "result")  # in the order in which a reader must see them
+
+
+@dataclass(frozen=True)
+class Block:
+    @property
+    def kind(self) -> str:
+        return type(self).__name__.lower()
 
 
 @dataclass(frozen=True)
@@ -19,15 +26,8 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Findings:
+class Findings(Block):
     items: Sequence[Finding]
-    kind: ClassVar[str] = "findings"
-
-
-@dataclass(frozen=True)
-class Prose:
-    text: str
-    kind: ClassVar[str] = "prose"
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,17 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Table:
-    """Rows of text or cells under a header; the first column names the row, the others are figures or words."""
+class Table(Block):
+    """Rows under a header; the first column names the row, the others are what `words.cell` takes."""
 
     caption: str
     head: Sequence[str]
-    rows: Sequence[Sequence[str | Cell]]
+    rows: Sequence[Sequence[Any]]
     words: bool = False  # every column holds words: aligned to the left
-    kind: ClassVar[str] = "table"
 
 
 @dataclass(frozen=True)
-class Chart:
+class Chart(Block):
     """A chart to hover: a figure of Plotly as plain data, its content in words, and its numbers as a table."""
 
     name: str  # unique in the page: letters, digits, hyphens
@@ -59,15 +58,13 @@ class Chart:
     figure: dict[str, Any]
     table: Table | None = None
     note: str = ""
-    kind: ClassVar[str] = "chart"
 
 
 @dataclass(frozen=True)
-class Charts:
+class Charts(Block):
     """Charts that stand side by side where there is room."""
 
     items: Sequence[Chart]
-    kind: ClassVar[str] = "charts"
 
 
 @dataclass(frozen=True)
@@ -79,52 +76,46 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Pictures(Block):
     items: Sequence[Picture]
-    kind: ClassVar[str] = "pictures"
 
 
 @dataclass(frozen=True)
-class Missing:
+class Missing(Block):
     """What the study does not have, and the command that makes it."""
 
     what: str
     command: str
-    kind: ClassVar[str] = "missing"
 
 
 @dataclass(frozen=True)
-class Commands:
+class Commands(Block):
     lines: Sequence[tuple[str, str]]  # command, what it does
-    kind: ClassVar[str] = "commands"
 
 
 @dataclass(frozen=True)
-class Links:
+class Links(Block):
     """Names with an address each; only https and http addresses become links."""
 
     title: str
     items: Sequence[str]
-    kind: ClassVar[str] = "links"
 
 
 @dataclass(frozen=True)
-class Heading:
+class Heading(Block):
     text: str
-    kind: ClassVar[str] = "heading"
 
 
 @dataclass(frozen=True)
-class More:
+class More(Block):
     """Blocks behind a line that opens them."""
 
     summary: str
     blocks: Sequence[Any]
-    kind: ClassVar[str] = "more"
 
 
 @dataclass(frozen=True)
 class Section:
     name: str  # its anchor
     title: str
-    blocks: list[Any] = field(default_factory=list)
+    blocks: Sequence[Any]

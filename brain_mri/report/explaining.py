@@ -1,15 +1,17 @@
 """The section on what the answers rest on: heat maps, and how far they can be believed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from brain_mri.report import charts, pictures
-from brain_mri.report.blocks import Cell, Chart, Charts, Heading, Missing, More, Pictures, Prose, Section, Table
-from brain_mri.report.findings import order
+from brain_mri.report import charts
+from brain_mri.report.blocks import Chart, Charts, Heading, More, Picture, Pictures, Table
+from brain_mri.report.pictures import embed
 from brain_mri.report.study import PIPELINES, Study
-from brain_mri.report.words import cell, count, listed, number, spoken
+from brain_mri.report.words import listed, number, readable
 
 SCORES = ("pointing_game", "energy_in_mask", "iou", "pixel_average_precision")
+LIKENESS = ("rank_correlation", "ssim", "hog_correlation")
+CHANGES = ("shift", "noise")
 CURVES = {
     "deletion": "deletion (lower is better)",
     "insertion": "insertion (higher is better)",
@@ -20,226 +22,157 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 PALETTE = ("#3b82f6", "#d9730d", "#4b9b6e", "#c05299", "#8b6fd6", "#c9a227", "#8b8f98", "#20a4b8")
 
 
-def section(study: Study) -> Section:
+def section(study: Study) -> Iterator[Any]:
     """Scores beside chance, verdicts, pictures."""
-    title = "What the answers rest on: heat maps"
-    metrics = study.metrics.get("gradcam")
-    if metrics is None:
-        return Section(
-            "explanations", title, [Missing("metrics/gradcam.json is not there (stage gradcam)", study.command)]
-        )
-    target = {"predicted": "the class that is predicted", "actual": "the actual class"}
-    wanted = str(metrics.get("target", "predicted"))
-    blocks: list[Any] = [
-        Prose(
-            f"The maps explain {target.get(wanted, f'the class {wanted}')}; they are scored on "
-            f"{count(metrics['lesion_images'])} test images with an outlined lesion. A heat map is no segmentation, "
-            "and a map on the lesion is no proof that the lesion decided."
-        ),
-        *shown(study),
-    ]
+    metrics = study.metrics["gradcam"]
+    target = metrics["target"]
+    words = {"predicted": "the class that is predicted", "actual": "the actual class"}
+    yield (
+        f"The maps explain {words.get(target, f'the class {target}')}; they are scored on "
+        f"{metrics['lesion_images']:,} test images with an outlined lesion. A heat map is no segmentation, and a map "
+        "on the lesion is no proof that the lesion decided."
+    )
+    yield from pictures(study)
     if metrics["lesion_images"]:
-        blocks += localisation(metrics)
-    if all("sanity" in metrics[pipeline] for pipeline in PIPELINES):
-        blocks += sanity(study, metrics)
-    if all("faithfulness" in metrics[pipeline] for pipeline in PIPELINES):
-        blocks += faithfulness(study, metrics)
-    if "agreement" in metrics:
-        blocks += agreement(metrics)
-    return Section("explanations", title, blocks)
+        yield from localisation(metrics)
+    own_first = {pipeline: metrics[pipeline] for pipeline in study.order}
+    yield from sanity({pipeline: table["sanity"] for pipeline, table in own_first.items()})
+    yield from faithfulness(study, {pipeline: table["faithfulness"] for pipeline, table in own_first.items()})
+    yield More("Agreement of the pipelines' maps, and stability", [*agreement(metrics)])
 
 
-def shown(study: Study) -> list[Any]:
+def methods(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The rows of a table that are of a method, or of another kind of map."""
+    fixed = ("n", "layer", "map_size", "faithfulness", "sanity", "stability")
+    return {name: row for name, row in table.items() if name not in fixed}
+
+
+def pictures(study: Study) -> Iterator[Any]:
     """Pictures: of real images the detail alone, of the study's own pipeline alone."""
-    pipeline = study.params.pipeline
-    detail = (
-        "One test image with its outlined lesion where there is one, and beside it Grad-CAM, guided backpropagation "
-        f"and guided Grad-CAM of {pipeline}."
-    )
-    found = pictures.explanation(study, pipeline, "detail", detail, f"One image and its maps, {pipeline}")
-    if study.real:
-        return [Pictures(found)] if found else [Missing("plots/gradcam is not there (stage gradcam)", study.command)]
-    for name in order(study):
-        alt = (
-            f"Grad-CAM of {name} over phantoms of each class; a green title is a right prediction, a red one a wrong "
-            "one, a white line the lesion's outline."
-        )
-        found += pictures.explanation(study, name, "grid", alt, f"Grad-CAM, {name}")
-    more = pictures.explanation(
-        study,
-        pipeline,
-        "methods",
-        f"Every explanation method of {pipeline} on one phantom of each class.",
-        f"All methods, {pipeline}",
-    )
-    more += pictures.explanation(
-        study,
-        pipeline,
-        "cascade_maps",
-        f"The maps of one phantom as the weights of {pipeline} are randomised from the output down, a row a method.",
-        f"Maps as the weights are randomised, {pipeline}",
-    )
-    blocks: list[Any] = [Pictures(found)] if found else []
-    return blocks + ([More("More pictures", [Pictures(more)])] if more else [])
+    own = study.params.pipeline
+
+    def picture(pipeline: str, name: str, alt: str, caption: str) -> list[Picture]:
+        return embed(study, f"plots/gradcam/{pipeline}/{name}.png", alt, f"{caption}, {pipeline}")
+
+    alt = "One test image with its outlined lesion where there is one, and beside it Grad-CAM, guided backpropagation "
+    found = picture(own, "detail", f"{alt}and guided Grad-CAM of {own}.", "One image and its maps")
+    more = []
+    if not study.real:
+        for name in study.order:
+            alt = f"Grad-CAM of {name} over phantoms of each class; a green title is a right prediction, a red one a "
+            found += picture(name, "grid", f"{alt}wrong one, a white line the lesion's outline.", "Grad-CAM")
+        alt = f"Every explanation method of {own} on one phantom of each class."
+        more = picture(own, "methods", alt, "All methods")
+        alt = f"The maps of one phantom as the weights of {own} are randomised from the output down, a row a method."
+        more += picture(own, "cascade_maps", alt, "Maps as the weights are randomised")
+    yield Pictures(found) if found else study.missing("plots/gradcam is not there (stage figures)")
+    if more:
+        yield More("More pictures", [Pictures(more)])
 
 
-def _methods(table: Mapping[str, Any]) -> list[str]:
-    return [name for name, row in table.items() if isinstance(row, dict) and "pointing_game" in row]
-
-
-def localisation(metrics: Mapping[str, Any]) -> list[Any]:
+def localisation(metrics: Mapping[str, Any]) -> Iterator[Any]:
     """How well the maps lie on the lesions, beside chance."""
-    methods = _methods(metrics[PIPELINES[0]])
+    tables = {pipeline: methods(metrics[pipeline]) for pipeline in PIPELINES}
+    offered = "lesion_map" if "lesion_map" in tables["noaug"] else "grad_cam"
     first = ("lesion_map", "grad_cam")
-    ordered = sorted(methods, key=lambda name: first.index(name) if name in first else len(first))
-    n = {m: metrics[PIPELINES[0]][m]["pointing_game"]["n"] for m in ordered}
-    names = {m: spoken(m) + ("" if n[m] == metrics["lesion_images"] else f" ({n[m]} images)") for m in ordered}
-    rates = {p: {names[m]: metrics[p][m]["pointing_game"] for m in ordered} for p in PIPELINES}
+    ordered = sorted(tables["noaug"], key=lambda name: first.index(name) if name in first else len(first))
+    n = {method: tables["noaug"][method]["pointing_game"]["n"] for method in ordered}
+    names = {m: readable(m) + ("" if n[m] == metrics["lesion_images"] else f" ({n[m]} images)") for m in ordered}
+    rates = {p: {names[m]: table[m]["pointing_game"] for m in ordered} for p, table in tables.items()}
     references = {
-        f"chance, {spoken(name)}": {names[m]: row["pointing_game"] for m in ordered}
+        f"chance, {readable(name)}": dict.fromkeys(names.values(), row["pointing_game"])
         for name, row in metrics["chance"].items()
-        if name != "area" and row["pointing_game"] is not None
+        if name != "area"
     }
     title = "Pointing game by method, beside chance"
-    blocks: list[Any] = [charts.rates("pointing", title, rates, references, "share of lesion images")]
-    head = ["", *(f"{spoken(score)}, {p}" for score in SCORES for p in PIPELINES)]
-    rows: list[list[str | Cell]] = [
-        [f"{spoken(m)} ({n[m]} images)"] + [cell(metrics[p][m][score]) for score in SCORES for p in PIPELINES]
+    yield charts.rates("pointing", title, rates, references, "share of lesion images")
+    rows = [
+        [f"{readable(m)} ({n[m]} images)", *(tables[p][m][score] for score in SCORES for p in PIPELINES)]
         for m in ordered
     ]
     rows += [
-        [f"chance: {spoken(name)}", *(number(row[score]) for score in SCORES for _ in PIPELINES)]
+        [f"chance: {readable(name)}", *(row[score] for score in SCORES for _ in PIPELINES)]
         for name, row in metrics["chance"].items()
     ]
-    blocks.append(
-        More("All scores of all methods", [Table("Scores of the maps with 95 % intervals, beside chance", head, rows)])
+    head = ["", *(f"{readable(score)}, {pipeline}" for score in SCORES for pipeline in PIPELINES)]
+    caption = "Scores of the maps with 95 % intervals, beside chance"
+    yield More("All scores of all methods", [Table(caption, head, rows)])
+    for key, kind in (("pointing_game_by_class", "class"), ("pointing_game_by_size", "size of the lesion")):
+        rows = []
+        for name, row in tables["noaug"][offered][key].items():
+            if row["n"]:
+                pixels = ", {} to {} pixels".format(*row["pixels"]) if "pixels" in row else ""
+                found = [tables[pipeline][offered][key][name] for pipeline in PIPELINES]
+                rows.append([f"{name} ({row['n']} images{pixels})", *found, row["chance"]])
+        head = ["", *PIPELINES, "chance: share of the image that is lesion"]
+        yield Table(f"Pointing game of {readable(offered)} by {kind}", head, rows)
+
+
+def sanity(tables: Mapping[str, Any]) -> Iterator[Any]:
+    """Do the maps change when what was learned is destroyed? Curves and verdicts."""
+    yield Heading("Do the maps depend on what was learned?")
+    yield (
+        "The network's weights are made random from its output down, and the maps compared with the learned ones. What "
+        "is left of a map counts from 1, unchanged, to 0, as like as another image's map; below 0 it is less like "
+        "that. A method whose maps outlive the weights shows the image, not the network."
     )
-    offered = "lesion_map" if "lesion_map" in methods else "grad_cam"
-    for key, what in (("pointing_game_by_class", "class"), ("pointing_game_by_size", "size of the lesion")):
-        by = {p: metrics[p][offered].get(key) or {} for p in PIPELINES}
-        kinds = {name: row for name, row in by[PIPELINES[0]].items() if row["n"]}
-        if kinds:
-            by_chance = ["chance: share of the image that is lesion"] if "chance" in next(iter(kinds.values())) else []
-            lines: list[list[str | Cell]] = [
-                [
-                    _sized(name, row),
-                    *(cell(by[p][name]) for p in PIPELINES),
-                    *(number(row["chance"]) for _ in by_chance),
-                ]
-                for name, row in kinds.items()
-            ]
-            blocks.append(Table(f"Pointing game of {spoken(offered)} by {what}", ["", *PIPELINES, *by_chance], lines))
-    return blocks
-
-
-def _sized(name: str, row: Mapping[str, Any]) -> str:
-    pixels = f", {row['pixels'][0]} to {row['pixels'][1]} pixels" if row.get("pixels") else ""
-    return f"{name} ({row['n']} images{pixels})"
-
-
-def sanity(study: Study, metrics: Mapping[str, Any]) -> list[Any]:
-    """Do the maps change when what was learned is destroyed? Verdicts and curves."""
-    blocks: list[Any] = [
-        Heading("Do the maps depend on what was learned?"),
-        Prose(
-            "The network's weights are made random from its output down, and the maps compared with the learned "
-            "ones. What is left of a map counts from 1, unchanged, to 0, as like as another image's map; below 0 it "
-            "is less like that. A method whose maps outlive the weights shows the image, not the network."
-        ),
+    yield Charts([cascade(pipeline, table) for pipeline, table in tables.items()])
+    verdicts = {pipeline: table["verdicts"] for pipeline, table in tables.items()}
+    rows = [
+        [readable(method), *("passes" if table[method]["passes"] else "fails" for table in verdicts.values())]
+        for method in next(iter(verdicts.values()))
     ]
-    blocks.append(Charts([cascade(pipeline, metrics[pipeline]["sanity"]) for pipeline in order(study)]))
-    verdicts = {pipeline: metrics[pipeline]["sanity"]["verdicts"] for pipeline in order(study)}
-    rows: list[list[str | Cell]] = [
-        [spoken(method), *("passes" if verdicts[p][method]["passes"] else "fails" for p in verdicts)]
-        for method in verdicts[study.params.pipeline]
-    ]
-    sentences = [[p, row["sentence"]] for p, table in verdicts.items() for row in table.values()]
-    return [
-        *blocks,
-        Table("Verdicts on the methods", ["", *verdicts], rows),
-        More("The verdicts in words", [Table("Verdicts in words", ["pipeline", "verdict"], sentences, words=True)]),
-    ]
+    yield Table("Verdicts on the methods", ["", *verdicts], rows)
+    rows = [[p, row["sentence"]] for p, table in verdicts.items() for row in table.values()]
+    yield More("The verdicts in words", [Table("Verdicts in words", ["pipeline", "verdict"], rows, words=True)])
 
 
 def cascade(pipeline: str, table: Mapping[str, Any]) -> Chart:
     """What is left of each method's maps as the weights turn random from the output down."""
     steps = ["learned", *table["layers"]]
-    curves: dict[str, tuple[Sequence[float], Sequence[float]]] = {
-        spoken(method): (range(len(steps)), [1, *row["left"]])
-        for method, row in table["cascading"].items()
-        if "left" in row
-    }
-    styles = {
-        name: {"color": PALETTE[place % len(PALETTE)], "dash": DASHES[place % len(DASHES)], "width": 2}
-        for place, name in enumerate(curves)
-    }
+    curves: dict[str, charts.Curve] = {}
+    for place, (method, row) in enumerate(table["cascading"].items()):
+        line = {"color": PALETTE[place % len(PALETTE)], "dash": DASHES[place % len(DASHES)], "width": 2}
+        curves[readable(method)] = (range(len(steps)), [1, *row["left"]], line)
     title = f"What is left of the maps as weights turn random, {pipeline}, {table['n']} images"
-    ends = [f"{name} {number(values[-1], 2)}" for name, (_, values) in curves.items()]
-    alt = f"{title}. With all weights random is left: {listed(ends)}. Limit {table['limit']}."
-    rows: list[list[str | Cell]] = [
-        [step, *(number(values[place], 2) for _, values in curves.values())] for place, step in enumerate(steps)
-    ]
+    ends = listed([f"{name} {number(y[-1], 2)}" for name, (_, y, _) in curves.items()])
+    alt = f"{title}. With all weights random is left: {ends}. Limit {table['limit']}."
     limit = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": table["limit"], "y1": table["limit"]}
-    return charts.lines(
-        f"sanity-{pipeline}",
-        title,
-        curves,
-        styles,
-        ("random down to this layer", "left of the map"),
-        alt,
-        Table(title, ["random down to", *curves], rows),
-        xaxis={"tickvals": list(range(len(steps))), "ticktext": [charts.safe(step) for step in steps]},
-        shapes=[limit | {"line": {"color": charts.GREY, "dash": "dot"}}],
-    )
+    limit["line"] = {"color": charts.GREY, "dash": "dot"}
+    axes = ("random down to this layer", "left of the map")
+    return charts.lines(f"sanity-{pipeline}", title, curves, axes, alt, steps, shapes=[limit])
 
 
-def faithfulness(study: Study, metrics: Mapping[str, Any]) -> list[Any]:
+def faithfulness(study: Study, tables: Mapping[str, Any]) -> Iterator[Any]:
     """Does the answer change with the pixels that the map names?"""
-    tables = {pipeline: metrics[pipeline]["faithfulness"] for pipeline in order(study)}
-    blocks: list[Any] = [
-        Heading("Do the maps name the pixels that decide?"),
-        Prose("Areas under the curves of deletion, insertion and ROAD; a random map is the chance level."),
-    ]
+    yield Heading("Do the maps name the pixels that decide?")
+    yield "Areas under the curves of deletion, insertion and ROAD; a random map is the chance level."
+    drawn = []
     for pipeline, table in tables.items():
-        methods = [name for name, row in table.items() if isinstance(row, dict)]
-        rows: list[list[str | Cell]] = [
-            [spoken(method), *(cell(table[method][curve]) for curve in CURVES)] for method in methods
-        ]
+        rows = [[readable(method), *(row[curve] for curve in CURVES)] for method, row in methods(table).items()]
         caption = f"Faithfulness, {pipeline}, {table['n']} images, with 95 % intervals"
         found = Table(caption, ["", *CURVES.values()], rows)
-        blocks.append(found if pipeline == study.params.pipeline else More(f"The same for {pipeline}", [found]))
-    alts = [
-        (p, f"Curves of deletion, insertion and ROAD by method for {p}; their areas stand in the tables above.")
-        for p in tables
-    ]
-    drawn = [
-        picture for p, alt in alts for picture in pictures.explanation(study, p, "faithfulness", alt, f"Curves, {p}")
-    ]
-    return blocks + ([More("The curves behind the areas", [Pictures(drawn)])] if drawn else [])
+        yield found if pipeline == study.params.pipeline else More(f"The same for {pipeline}", [found])
+        alt = f"Curves of deletion, insertion and ROAD by method for {pipeline}; their areas stand in the tables above."
+        drawn += embed(study, f"plots/gradcam/{pipeline}/faithfulness.png", alt, f"Curves, {pipeline}")
+    if drawn:
+        yield More("The curves behind the areas", [Pictures(drawn)])
 
 
-def agreement(metrics: Mapping[str, Any]) -> list[Any]:
+def agreement(metrics: Mapping[str, Any]) -> Iterator[Table]:
     """How alike the two pipelines' maps of one image are, and how stable each is."""
     table = metrics["agreement"]
-    measures = ("rank_correlation", "ssim", "hog_correlation")
-    rows: list[list[str | Cell]] = []
-    for method, row in table.items():
-        if isinstance(row, dict):
-            rows.append(
-                [spoken(method)] + [c for m in measures for c in (cell(row[m]), Cell(number(row["other_image"][m])))]
-            )
-    head = ["", *(text for m in measures for text in (spoken(m), "of another image"))]
-    found = [Table(f"Likeness of the two pipelines' maps, {table['n']} images", head, rows)]
+    rows = [
+        [readable(method), *(cell for m in LIKENESS for cell in (row[m], row["other_image"][m]))]
+        for method, row in methods(table).items()
+    ]
+    head = ["", *(text for m in LIKENESS for text in (readable(m), "of another image"))]
+    yield Table(f"Likeness of the two pipelines' maps, {table['n']} images", head, rows)
     for pipeline in PIPELINES:
-        steady = metrics[pipeline].get("stability")
-        if steady:
-            lines: list[list[str | Cell]] = [
-                [spoken(method), *(cell(row[change][m]) for change in ("shift", "noise") for m in measures)]
-                for method, row in steady.items()
-                if isinstance(row, dict)
-            ]
-            names = ["", *(f"{change}, {spoken(m)}" for change in ("shift", "noise") for m in measures)]
-            found.append(
-                Table(f"Likeness under a small shift and faint noise, {pipeline}, {steady['n']} images", names, lines)
-            )
-    return [More("Agreement of the pipelines' maps, and stability", found)]
+        table = metrics[pipeline]["stability"]
+        rows = [
+            [readable(method), *(row[change][m] for change in CHANGES for m in LIKENESS)]
+            for method, row in methods(table).items()
+        ]
+        head = ["", *(f"{change}, {readable(m)}" for change in CHANGES for m in LIKENESS)]
+        yield Table(f"Likeness under a small shift and faint noise, {pipeline}, {table['n']} images", head, rows)

@@ -3,36 +3,46 @@
 import re
 import subprocess
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
+from brain_mri import results
 from brain_mri.errors import UserError
-from brain_mri.files import read_csv, read_json
+from brain_mri.evaluation.calibration import apply_temperature, to_logits
+from brain_mri.files import read_csv
 from brain_mri.params import Params, load_params
+from brain_mri.report.blocks import Missing
+from brain_mri.studies import provenance
 
 PIPELINES = ("noaug", "aug")
 NEEDED = ("noaug", "aug", "intervals", "comparison")
 FURTHER = ("dataset", "crop", "split", "gradcam", "probe")
-LINE = re.compile(r"^(?P<indent>\s*)(?P<key>[\w]+):(?P<value>(?:\s+[^#\s][^#]*)?)\s*(?:#\s?(?P<comment>.*))?$")
+RESULTS = ("params.yaml", "dvc.lock", "metrics", "plots", "dvclive")  # what git has of a study
+LINE = re.compile(r"^(?P<indent>\s*)(?P<key>\w+):(?P<value>(?:\s+[^#\s][^#]*)?)\s*(?:#\s?(?P<comment>.*))?$")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Parameter:
-    """A line of params.yaml: its dotted key, its value as written, what the file says of it, and the run's value."""
+    """A line of params.yaml: its dotted key, its value as written, and what the file says of it."""
 
     key: str
     value: str
     comment: str
-    run_with: str | None = None  # where dvc.lock has another value
 
 
 @dataclass(frozen=True)
-class Commit:
-    number: str
-    date: str
-    changed: tuple[str, ...]  # files of the study that differ from the commit
+class Predictions:
+    """Of N test images: the table's rows, labels int (N,), whether each is clean, probabilities float (N, C)."""
+
+    rows: list[dict[str, str]]
+    labels: np.ndarray
+    clean: np.ndarray
+    before: np.ndarray
+    after: np.ndarray  # temperature scaling
 
 
 @dataclass(frozen=True)
@@ -42,156 +52,150 @@ class Study:
     folder: Path
     name: str
     params: Params
-    head: str  # the comment at the top of params.yaml
-    parameters: tuple[Parameter, ...]
+    text: str  # params.yaml
     metrics: dict[str, Any]  # name of the file -> its content; what is not there is left out
-    stages: tuple[str, ...]  # that dvc.lock says were run
-    commit: Commit | None
-
-    @property
-    def code(self) -> Path:
-        """The repository's root."""
-        return self.folder / self.params.code
+    stages: list[str]  # that dvc.lock says were run
+    commit: str | None  # that last wrote dvc.lock
+    date: str | None
+    uncommitted: list[str]  # files of results that git does not have as they are
+    changes: list[provenance.Change]  # code and parameters that are other than dvc.lock says
 
     @property
     def command(self) -> str:
         """What runs the study, from the repository's root."""
-        return "dvc repro" if self.name == "." else f"dvc repro {self.name}/dvc.yaml"
+        return command(self.name)
 
     @property
     def real(self) -> bool:
         """Whether its images are of people."""
         return self.params.dataset.source != "phantom"
 
+    @property
+    def order(self) -> list[str]:
+        """The pipelines, the study's own first."""
+        return sorted(PIPELINES, key=lambda pipeline: pipeline != self.params.pipeline)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Test images by part: all, clean, leaked."""
+        return {part: row["n"] for part, row in self.metrics[self.params.pipeline]["test"].items()}
+
+    @property
+    def own_part(self) -> str:
+        """The part of the test set that stands for the study: the clean one where there is one."""
+        return "clean" if self.sizes["clean"] else "all"
+
+    @property
+    def parts(self) -> list[str]:
+        """The parts of the test set that have images; `all` alone where it is the clean part as well."""
+        n = self.sizes
+        return [part for part in ("clean", "all", "leaked") if n[part] and (part != "clean" or n[part] < n["all"])]
+
+    @property
+    def changed_params(self) -> dict[str, str]:
+        """The values that the run had of the parameters that are other now, by dotted key."""
+        return {change.name: change.recorded for change in self.changes if change.kind == "parameter"}
+
+    def rate(self, pipeline: str, *path: str) -> dict[str, Any]:
+        """A metric and its interval, {value, interval}: by part of the test set, or below `external` by source."""
+        row = self.metrics[pipeline]
+        values = row["test"] | {"external": row["external"]}
+        return {"value": at(values, path), "interval": at(self.metrics["intervals"][pipeline], path)}
+
+    def missing(self, what: str) -> Missing:
+        """The block that stands where a file is not there."""
+        return Missing(what, f"dvc pull, or {self.command}" if what.startswith("data/") else self.command)
+
     def table(self, path: str) -> list[dict[str, str]] | None:
         """Read a table below the study's folder; None where it is not there."""
         file = self.folder / path
         return read_csv(file) if file.is_file() else None
+
+    def predictions(self, pipeline: str) -> Predictions | None:
+        """Return what a pipeline answers to the test images; None where the table is not there."""
+        path = self.folder / f"data/predictions/{pipeline}_test.csv"
+        if not path.is_file():
+            return None
+        temperature = self.metrics[pipeline]["calibration"]["temperature"]
+        return _read_predictions(path.resolve(), tuple(self.params.dataset.classes), temperature)
+
+
+def at(table: Any, path: tuple[str, ...]) -> Any:
+    """The entry at a path of keys; None where there is none."""
+    for key in path:
+        table = None if table is None else table.get(key)
+    return table
+
+
+@lru_cache(maxsize=4)
+def _read_predictions(path: Path, classes: tuple[str, ...], temperature: float) -> Predictions:
+    rows = read_csv(path)
+    try:
+        labels = np.array([classes.index(row["label"]) for row in rows], np.int64)
+        before = np.array([[float(row[f"p_{name}"]) for name in classes] for row in rows]).reshape(-1, len(classes))
+        clean = np.array([row["part"] == "clean" for row in rows], bool)
+    except (KeyError, ValueError, TypeError):
+        raise UserError(f"{path}: not the predictions of these classes; remove it and run `dvc repro`") from None
+    return Predictions(rows, labels, clean, before, apply_temperature(to_logits(before), temperature))
 
 
 def load(folder: Path) -> Study:
     """Read a study; UserError where it is none, was not run up to its evaluation, or a file of it is broken."""
     if not (folder / "params.yaml").is_file():
         raise UserError(f"{folder}: no study, it has no params.yaml; give a folder such as studies/compact")
-    params = load_params(folder / "params.yaml")
-    name = _name(folder, params)
-    command = "dvc repro" if name == "." else f"dvc repro {name}/dvc.yaml"
+    params, own = load_params(folder / "params.yaml"), folder.resolve()
+    root = (folder / params.code).resolve()
+    name = str(own.relative_to(root)) if own.is_relative_to(root) else own.name
+    there = [name for name in (*NEEDED, *FURTHER) if (folder / f"metrics/{name}.json").is_file()]
     for needed in NEEDED:
-        if not (folder / f"metrics/{needed}.json").is_file():
-            raise UserError(f"{folder}: not run yet, metrics/{needed}.json is not there; run `{command}` first")
-    metrics = {
-        name: _mapping(folder / f"metrics/{name}.json")
-        for name in (*NEEDED, *FURTHER)
-        if (folder / f"metrics/{name}.json").is_file()
-    }
-    lock = _read_lock(folder / "dvc.lock")
+        if needed not in there:
+            raise UserError(f"{folder}: not run yet, metrics/{needed}.json is not there; run `{command(name)}` first")
+    stages = _read_stages(folder / "dvc.lock")
+    commit, date = provenance.commit_of(folder)
+    made = f"made by commit {commit}; `git checkout {commit}` or " if commit else ""
+    metrics = {}
+    for file in there:
+        try:
+            table = results.read(folder / f"metrics/{file}.json", results.SCHEMAS[file])
+        except UserError as error:
+            raise UserError(f"{error}; {made}run the study again: `{command(name)}`") from None
+        metrics[file] = table.model_dump(exclude_unset=True)
     text = (folder / "params.yaml").read_text()
-    head = "\n".join(line.removeprefix("#").strip() for line in _top(text))
-    return Study(
-        folder, name, params, head, read_parameters(text, _run_with(lock)), metrics, tuple(lock), read_commit(folder)
-    )
+    changes = provenance.changes(folder)
+    return Study(folder, name, params, text, metrics, stages, commit, date, uncommitted(folder), changes)
 
 
-def _name(folder: Path, params: Params) -> str:
-    root, own = (folder / params.code).resolve(), folder.resolve()
-    return str(own.relative_to(root)) if own.is_relative_to(root) else own.name
+def command(name: str) -> str:
+    return "dvc repro" if name == "." else f"dvc repro {name}/dvc.yaml"
 
 
-def _mapping(path: Path) -> dict[str, Any]:
-    values = read_json(path)
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: holds no keys; remove it and run `dvc repro`")
-    return values
-
-
-def _read_lock(path: Path) -> dict[str, Any]:
+def _read_stages(path: Path) -> list[str]:
     try:
-        stages = yaml.load(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"]
-        return {name: stage for name, stage in stages.items() if isinstance(stage, dict)}
+        return list(yaml.load(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"])
     except FileNotFoundError:
-        return {}
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+        return []
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
         raise UserError(f"{path}: not a lock file of DVC; `git checkout` it or run `dvc repro`") from None
 
 
-def _run_with(lock: dict[str, Any]) -> dict[str, Any]:
-    """Return the values that the stages ran with, by dotted key."""
-    values: dict[str, Any] = {}
-    for stage in lock.values():
-        for key, value in ((stage.get("params") or {}).get("params.yaml") or {}).items():
-            values |= _flat(key, value)
-    return values
+def uncommitted(folder: Path) -> list[str]:
+    """Return the files of results that differ from the commit that is checked out; none outside of git."""
+    git = ["git", "--no-optional-locks", "status", "--porcelain", "--", *RESULTS]
+    try:
+        done = subprocess.run(git, cwd=folder, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return []
+    return [line[3:] for line in done.stdout.splitlines()]
 
 
-def _flat(key: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict) or not value:
-        return {key: value}
-    inner: dict[str, Any] = {key: value}
-    for name, part in value.items():
-        inner |= _flat(f"{key}.{name}", part)
-    return inner
-
-
-def _top(text: str) -> list[str]:
-    lines = []
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            break
-        lines.append(line)
-    return lines
-
-
-def read_parameters(text: str, run_with: dict[str, Any]) -> tuple[Parameter, ...]:
+def read_parameters(text: str) -> list[Parameter]:
     """Return the lines of params.yaml with their comments; a comment may go on in lines of its own."""
-    values = _flat("", yaml.safe_load(text))
     found: list[Parameter] = []
-    section = ""
-    for line in text.splitlines()[len(_top(text)) :]:
-        match = LINE.match(line)
-        if line.strip().startswith("#") and found:
-            last = found.pop()
-            found.append(Parameter(last.key, last.value, f"{last.comment} {line.strip(' #')}".strip(), last.run_with))
-        if not match:
-            continue
-        key, written, comment = match["key"], match["value"].strip(), match["comment"] or ""
-        section, key = (section, f"{section}.{key}") if match["indent"] else (key, key)
-        if written or comment:
-            now = values.get(f".{key}")
-            other = run_with.get(key, now)
-            found.append(Parameter(key, written, comment, None if _plain(other) == _plain(now) else str(other)))
-    return tuple(found)
-
-
-def _plain(value: Any) -> Any:
-    """The value as it compares: YAML 1.1 takes 1e-05, as DVC writes it, for text."""
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return value
-
-
-def read_commit(folder: Path) -> Commit | None:
-    """Return the commit that is checked out, and which of the study's files differ from it; None outside of git."""
-    try:
-        number, date = _git(folder, "log", "-1", "--format=%H %cs").split()
-        results = ("params.yaml", "dvc.lock", "metrics", "plots", "dvclive")
-        changed = _git(folder, "status", "--porcelain", "--", *results).splitlines()
-    except (OSError, subprocess.CalledProcessError, ValueError):
-        return None
-    return Commit(number, date, tuple(line[3:] for line in changed))
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    return subprocess.run(
-        ["git", "--no-optional-locks", *arguments], cwd=folder, capture_output=True, text=True, check=True
-    ).stdout
-
-
-def read_versions(path: Path) -> dict[str, str]:
-    """Return the versions that a requirements file pins, by package; none where it is not there."""
-    if not path.is_file():
-        return {}
-    pinned = re.findall(r"^([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?==([^\s;\\]+)", path.read_text(), re.MULTILINE)
-    return dict(sorted(pinned))
+    path: list[str] = []
+    for line in text.splitlines():
+        if match := LINE.match(line):
+            path = [*path[: len(match["indent"]) // 2], match["key"]]
+            found.append(Parameter(".".join(path), match["value"].strip(), match["comment"] or ""))
+        elif line.strip().startswith("#") and found:
+            found[-1].comment = f"{found[-1].comment} {line.strip(' #')}".strip()
+    return [row for row in found if row.value or row.comment]

@@ -20,18 +20,10 @@ import yaml
 
 from brain_mri.errors import UserError
 from brain_mri.files import read_json
+from brain_mri.studies.sides import METRICS, PIPELINES
 
 DATA = ("dataset", "crop", "split")
-PIPELINES = ("noaug", "aug")
-JUDGED = (
-    ("accuracy",),
-    ("balanced_accuracy",),
-    ("macro_f1",),
-    ("macro_roc_auc",),
-    ("tumour", "sensitivity"),
-    ("tumour", "specificity"),
-    ("log_loss",),
-)
+JUDGED = {".".join(("test", part, *path)) for part in ("all", "clean") for path in METRICS.values()}
 HEADER = ("stage", "file", "key", "first", "second", "difference", "tolerance", "held")
 
 
@@ -55,30 +47,35 @@ class Difference:
     tolerance: tuple[float, float] | None
 
     @property
+    def numeric(self) -> bool:
+        return isinstance(self.first, (int, float)) and isinstance(self.second, (int, float))
+
+    @property
     def held(self) -> bool | None:
         """Whether the second value lies within the tolerance; None where it is not judged."""
         if self.tolerance is None:
             return None
-        if not isinstance(self.second, (int, float)):
-            return False
-        return self.tolerance[0] <= self.second <= self.tolerance[1]
+        return isinstance(self.second, (int, float)) and self.tolerance[0] <= self.second <= self.tolerance[1]
+
+    @property
+    def proportion(self) -> float:
+        if not self.numeric:
+            return float("inf")
+        return abs(self.second - self.first) / max(abs(self.first), abs(self.second), 1e-9)
 
     def row(self) -> list[str]:
         """The cells under HEADER."""
-        numbers = isinstance(self.first, (int, float)) and isinstance(self.second, (int, float))
-        within = "-"
-        if self.tolerance is not None:
-            low, high = self.tolerance
-            within = f"{low:g} to {high:g}" if low < high else "the same"
+        low, high = self.tolerance or (0, 0)
+        within = "-" if self.tolerance is None else f"{low:g} to {high:g}" if low < high else "the same"
         held = {None: "-", True: "yes", False: "NO"}[self.held]
-        gap = f"{self.second - self.first:+.6g}" if numbers else "-"
+        gap = f"{self.second - self.first:+.6g}" if self.numeric else "-"
         return [self.stage, self.file, self.key, _short(self.first), _short(self.second), gap, within, held]
 
 
 def read_run(study: Path) -> Run:
     """Read what the run of a study left; UserError where it was not run."""
     try:
-        lock = yaml.load((study / "dvc.lock").read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        lock = yaml.safe_load((study / "dvc.lock").read_bytes())
     except FileNotFoundError:
         raise UserError(f"{study / 'dvc.lock'}: not there, the study was not run; `dvc repro`, then commit") from None
     except yaml.YAMLError:
@@ -86,51 +83,38 @@ def read_run(study: Path) -> Run:
     digests = {
         out["path"]: (stage, out["md5"]) for stage, entry in lock["stages"].items() for out in entry.get("outs", [])
     }
-    metrics = {
-        path: dict(_flat(read_json(study / path)))
-        for path in digests
-        if path.endswith(".json") and (study / path).is_file()
-    }
-    return Run(digests, metrics)
+    tables = [path for path in digests if path.endswith(".json") and (study / path).is_file()]
+    return Run(digests, {path: dict(_flat(read_json(study / path))) for path in tables})
 
 
 def differences(first: Run, second: Run) -> list[Difference]:
     """Return what differs, in the order of the stages: a row for each file that is no JSON, and for each number."""
-    limits = tolerances(first)
     found = []
     for path in {**first.digests, **second.digests}:
-        (stage, one), (_, two) = (run.digests.get(path, ("", None)) for run in (first, second))
+        (stage, one), (other_stage, two) = (run.digests.get(path, ("", None)) for run in (first, second))
         if one == two:
             continue
-        stage = stage or second.digests[path][0]
-        numbers = [run.metrics.get(path, {}) for run in (first, second)]
-        changed = [key for key in {**numbers[0], **numbers[1]} if numbers[0].get(key) != numbers[1].get(key)]
+        stage = stage or other_stage
+        old, new = (run.metrics.get(path, {}) for run in (first, second))
+        changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
         if not changed:
             found.append(Difference(stage, path, "bytes", one, two, None))
         for key in changed:
-            old, new = (table.get(key) for table in numbers)
-            found.append(Difference(stage, path, key, old, new, limits.get((path, key), _of_data(path, old))))
+            found.append(Difference(stage, path, key, old.get(key), new.get(key), tolerance(first, path, key)))
     return found
 
 
-def tolerances(run: Run) -> dict[tuple[str, str], tuple[float, float]]:
-    """Return (file, key) -> the 95 % interval of the judged numbers."""
-    intervals = run.metrics.get("metrics/intervals.json", {})
-    found = {}
-    for pipeline in PIPELINES:
-        for part in ("all", "clean"):
-            for path in JUDGED:
-                key = ".".join((pipeline, part, *path))
-                low, high = (intervals.get(f"{key}.{place}") for place in (0, 1))
-                if low is not None and high is not None:
-                    found[f"metrics/{pipeline}.json", ".".join(("test", part, *path))] = (low, high)
-    return found
-
-
-def _of_data(path: str, value: Any) -> tuple[float, float] | None:
-    if path not in [f"metrics/{name}.json" for name in DATA]:
+def tolerance(run: Run, file: str, key: str) -> tuple[float, float] | None:
+    """Return the interval in which a number of another run must lie; None where it is not judged."""
+    name = Path(file).stem
+    if name in DATA:
+        value = run.metrics.get(file, {}).get(key)
+        return (value, value) if isinstance(value, (int, float)) else (float("nan"), float("nan"))
+    if name not in PIPELINES or key not in JUDGED:
         return None
-    return (value, value) if isinstance(value, (int, float)) else (float("nan"), float("nan"))
+    intervals = run.metrics.get("metrics/intervals.json", {})
+    low, high = (intervals.get(f"{name}.{key.removeprefix('test.')}.{end}") for end in (0, 1))
+    return None if low is None or high is None else (low, high)
 
 
 def table(found: list[Difference], most: int = 3) -> list[list[str]]:
@@ -139,25 +123,24 @@ def table(found: list[Difference], most: int = 3) -> list[list[str]]:
     rows = []
     for file in dict.fromkeys(one.file for one in found):
         of_file = [one for one in found if one.file == file]
-        plain = sorted((one for one in of_file if one.tolerance is None), key=_proportion, reverse=True)
+        plain = sorted((one for one in of_file if one.tolerance is None), key=lambda one: one.proportion, reverse=True)
         rows += [one.row() for one in of_file if one.tolerance is not None or one in plain[:most]]
         if len(plain) > most:
-            rest = f"... and {len(plain) - most} more numbers"
-            rows.append([of_file[0].stage, file, rest, "", "", "", "-", "-"])
+            rows.append([of_file[0].stage, file, f"... and {len(plain) - most} more numbers", "", "", "", "-", "-"])
     return rows
 
 
 def judge(first: Run, second: Run, exact: bool) -> tuple[bool, str]:
-    """Say whether the second run reproduces the first one, and how, as one line; `exact`: bytes must hold."""
+    """Return whether the second run reproduces the first one, and one line on how; `exact`: bytes must hold."""
     found = differences(first, second)
     if not found:
         return True, f"REPRODUCED TO THE BYTE: all {len(first.digests)} outputs are the same"
-    changed = list(dict.fromkeys(one.file for one in found))
-    begins = f"{len(changed)} of {len(first.digests)} outputs differ, the first of them in stage {found[0].stage}"
+    changed = len({one.file for one in found})
+    begins = f"{changed} of {len(first.digests)} outputs differ, the first of them in stage {found[0].stage}"
     if failed := [one for one in found if one.held is False]:
         worst = f"{failed[0].file} {failed[0].key}"
         return False, f"NOT REPRODUCED: {begins}; {len(failed)} out of tolerance, the first is {worst}"
-    if not tolerances(first):
+    if not first.metrics.get("metrics/intervals.json"):
         return False, f"NOT REPRODUCED: {begins}; there are no intervals to judge the metrics by"
     if exact:
         return False, f"NOT REPRODUCED TO THE BYTE: {begins}; the numbers hold within the tolerance"
@@ -167,21 +150,11 @@ def judge(first: Run, second: Run, exact: bool) -> tuple[bool, str]:
     )
 
 
-def _proportion(one: Difference) -> float:
-    if not (isinstance(one.first, (int, float)) and isinstance(one.second, (int, float))):
-        return float("inf")
-    return abs(one.second - one.first) / max(abs(one.first), abs(one.second), 1e-9)
-
-
 def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        inner = value.items()
-    elif isinstance(value, list):
-        inner = {str(place): entry for place, entry in enumerate(value)}.items()
-    else:
+    if not isinstance(value, (dict, list)):
         yield key, value
         return
-    for name, entry in inner:
+    for name, entry in value.items() if isinstance(value, dict) else enumerate(value):
         yield from _flat(entry, f"{key}.{name}" if key else str(name))
 
 

@@ -12,29 +12,25 @@ CPU_FACTS = Path("/proc/cpuinfo")
 INSTRUCTION_SETS = ("amx_tile", "avx512f", "avx2", "avx", "asimd")
 
 
-def locked_versions(requirements: str) -> dict[str, str]:
-    """Return package -> version of a compiled requirements file, of the lines meant for this Python and platform."""
-    lines = [line.split(" \\")[0] for line in requirements.splitlines() if re.match(r"[A-Za-z0-9]", line)]
-    wanted = [Requirement(line) for line in lines]
-    return {
-        requirement.name: version.group(1)
-        for requirement in wanted
-        if (version := re.match(r"==(\S+)$", str(requirement.specifier)))
-        and (requirement.marker is None or requirement.marker.evaluate())
-    }
+def installed_otherwise(requirements: str) -> list[list[str]]:
+    """Return [package, locked version, installed version] of those that differ from a compiled requirements file, by
+    name; only its lines meant for this Python and platform count."""
+    found = []
+    for line in re.findall(r"^[A-Za-z0-9][^\\\n]*", requirements, re.MULTILINE):
+        requirement = Requirement(line)
+        locked = re.fullmatch(r"==(\S+)", str(requirement.specifier))
+        if locked and (requirement.marker is None or requirement.marker.evaluate()):
+            installed = _installed(requirement.name)
+            if installed != locked[1]:
+                found.append([requirement.name, locked[1], installed])
+    return sorted(found)
 
 
-def installed_otherwise(locked: dict[str, str]) -> dict[str, tuple[str, str | None]]:
-    """Return package -> (locked, installed version, None where it is not installed) of those that differ."""
-    found = {name: (version, _installed(name)) for name, version in locked.items()}
-    return {name: pair for name, pair in found.items() if pair[0] != pair[1]}
-
-
-def _installed(name: str) -> str | None:
+def _installed(name: str) -> str:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
-        return None
+        return "not installed"
 
 
 def machine() -> str:

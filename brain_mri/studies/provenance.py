@@ -3,13 +3,13 @@
 DVC itself compares: a dependency counts as `dvc status` counts it.
 """
 
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from brain_mri.errors import UserError
+from brain_mri.studies.git import git
 
 CODE = ("stages", "brain_mri")  # the folders of code, below the root that the study's parameter `code` names
 ABSENT = "-"
@@ -30,6 +30,12 @@ class Provenance:
     changed_code: list[str]
     changed_params: list[str]
 
+    def __str__(self) -> str:
+        words = f"results of commit {self.commit} ({self.date})" if self.commit else "results that are not committed"
+        for names, what in ((self.changed_code, "code"), (self.changed_params, "parameters")):
+            words += f"; other {what} since: {', '.join(names)}" if names else ""
+        return words
+
 
 @dataclass(frozen=True)
 class Change:
@@ -41,11 +47,15 @@ class Change:
     recorded: str
     now: str
 
+    def row(self) -> list[str]:
+        return [self.stage, self.name, self.recorded, self.now]
 
-def of(study: Path) -> Provenance:
-    """Return where the results of the study in this folder come from; UserError where DVC cannot read its files."""
-    found = changes(study)
-    commit, date = commit_of(study)
+
+def of(study: Path, revision: str | None = None) -> Provenance:
+    """Return where a study's results come from, those of the working tree or of a revision; what has changed is what
+    the working tree has otherwise. UserError where DVC cannot read the study's files."""
+    found = changes(study, revision)
+    commit, date = commit_of(study, revision)
     return Provenance(
         commit,
         date,
@@ -54,43 +64,44 @@ def of(study: Path) -> Provenance:
     )
 
 
-def commit_of(study: Path) -> tuple[str, str] | tuple[None, None]:
+def commit_of(study: Path, revision: str | None = None) -> tuple[str, str] | tuple[None, None]:
     """Return the short hash and the day of the commit that last wrote the study's dvc.lock, as `Provenance` has it."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "--no-optional-locks", *arguments, "--", "dvc.lock"]
-        return subprocess.run(command, cwd=study, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        commit, _, date = git("log", "-1", "--format=%h %cs").partition(" ")
-        return (commit, date) if commit and not git("status", "--porcelain") else (None, None)
-    except (OSError, subprocess.CalledProcessError):
+    written = git(study, "log", "-1", "--format=%h %cs", revision or "HEAD", "--", "dvc.lock")
+    if not written or (revision is None and git(study, "status", "--porcelain", "--", "dvc.lock")):
         return None, None
+    commit, date = written.split()
+    return commit, date
 
 
-def changes(study: Path, files: bool = False) -> list[Change]:
+def changes(study: Path, revision: str | None = None, files: bool = False) -> list[Change]:
     """Return what the study's dvc.yaml, params.yaml and code hold otherwise than its dvc.lock says, stage by stage.
 
-    `files`: also the stages' other inputs and outputs, as far as they are there; in a fresh clone these are the metrics
-    and plots that are committed. UserError where DVC cannot read dvc.yaml or dvc.lock.
+    `revision`: the one whose dvc.lock is meant, None: the working tree's. `files`: also the stages' other inputs and
+    outputs, as far as they are there; in a fresh clone these are the metrics and plots that are committed. UserError
+    where DVC cannot read dvc.yaml or dvc.lock.
     """
     # Imported here because it takes a second.
     from dvc.dvcfile import load_file  # type: ignore[import-untyped]
     from dvc.exceptions import DvcException, NotDvcRepoError  # type: ignore[import-untyped]
     from dvc.repo import Repo  # type: ignore[import-untyped]
-    from dvc.utils.serialize import load_yaml  # type: ignore[import-untyped]
+    from dvc.utils.serialize import load_yaml, parse_yaml  # type: ignore[import-untyped]
 
     study = study.resolve()
-    if not ((study / "dvc.lock").is_file() and (study / "dvc.yaml").is_file()):
-        return []
     try:
         with Repo(str(study), config={"core": {"no_scm": True}}) as repo:  # git is not asked, and need not be there
-            stages = load_file(repo, str(study / "dvc.yaml")).stages
+            pipeline = load_file(repo, str(study / "dvc.yaml"))
+            if revision:
+                pipeline.lockfile_contents = parse_yaml(
+                    git(study, "show", f"{revision}:./dvc.lock") or "{}", "dvc.lock"
+                )
+            if not pipeline.exists() or not pipeline.lockfile_contents:
+                return []
             params = load_yaml(str(study / "params.yaml"))
+            recorded = pipeline.stages.lockfile_data
             return [
                 change
-                for stage in stages.values()
-                for change in _of_stage(stage, stages.lockfile_data.get(stage.name, {}), params, study, files)
+                for stage in pipeline.stages.values()
+                for change in _of_stage(stage, recorded.get(stage.name, {}), params, study, files)
             ]
     except NotDvcRepoError:
         return []
@@ -117,19 +128,13 @@ def _of_stage(stage: Any, entry: dict, params: dict, study: Path, files: bool) -
 def changed_params(recorded: dict[str, Any], params: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield (dotted key, recorded value, value now) of what differs; keys that were not recorded are left out, but for
     those that are new within a section that was."""
+    from dvc.utils.flatten import flatten  # type: ignore[import-untyped]
+
     for section, before in recorded.items():
         now: Any = params
         for part in section.split("."):
             now = now.get(part, ABSENT) if isinstance(now, dict) else ABSENT
-        old, new = dict(_flat(section, before)), dict(_flat(section, now))
+        old, new = flatten({section: before}), flatten({section: now})
         for key in {**old, **new}:
             if old.get(key, ABSENT) != new.get(key, ABSENT):
                 yield key, str(old.get(key, ABSENT)), str(new.get(key, ABSENT))
-
-
-def _flat(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict) and value:
-        for name, inner in value.items():
-            yield from _flat(f"{key}.{name}", inner)
-    else:
-        yield key, value

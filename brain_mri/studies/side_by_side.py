@@ -1,5 +1,4 @@
-"""Pipelines side by side: each metric with its 95 % interval, on all test images, the clean ones, and those from
-elsewhere."""
+"""Pipelines side by side: each metric with its 95 % interval, on all test images, the clean ones, and external ones."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,19 +8,10 @@ import numpy as np
 from brain_mri.evaluation.calibration import BINS, apply_temperature, equal_width_edges, to_logits
 from brain_mri.statistics.intervals import Z, resampled_weights
 from brain_mri.statistics.metrics import Floats, ratio
-from brain_mri.studies.sides import Side
+from brain_mri.studies.sides import METRICS, Side
 
-METRICS: dict[str, tuple[str, ...]] = {
-    "accuracy": ("accuracy",),
-    "balanced accuracy": ("balanced_accuracy",),
-    "macro F1": ("macro_f1",),
-    "macro ROC AUC": ("macro_roc_auc",),
-    "tumour sensitivity": ("tumour", "sensitivity"),
-    "tumour specificity": ("tumour", "specificity"),
-    "log loss": ("log_loss",),
-}
-OUTSIDE: dict[str, tuple[str, ...]] = {
-    "tumours called some tumour": ("called_tumour",),
+EXTERNAL: dict[str, tuple[str, ...]] = {
+    "tumours called any tumour": ("called_tumour",),
     "tumours called by their class": ("called_true_class",),
 }
 ECE = "ECE, calibrated"
@@ -35,10 +25,10 @@ def side_by_side(sides: Sequence[Side]) -> tuple[list[str], list[list[str]]]:
         bounds = [side.bounds.get(part, {}) for side in sides]
         rows += _rows(what, tables, bounds, METRICS)
         rows.append([what, ECE, *(_calibration(side, part) for side in sides)])
-    for source in outside_sources(sides):
+    for source in external_sources(sides):
         tables = [side.metrics.get("external", {}).get(source, {"n": 0}) for side in sides]
         bounds = [side.bounds.get("external", {}).get(source, {}) for side in sides]
-        rows += _rows(f"external {source}", tables, bounds, METRICS | OUTSIDE)
+        rows += _rows(f"external {source}", tables, bounds, METRICS | EXTERNAL)
     # A row that no side fills says nothing.
     return ["images", "metric", *(side.name for side in sides)], [row for row in rows if set(row[2:]) != {"-"}]
 
@@ -46,25 +36,26 @@ def side_by_side(sides: Sequence[Side]) -> tuple[list[str], list[list[str]]]:
 def parts_of(sides: Sequence[Side]) -> dict[str, str]:
     """Return the parts of the test set and their names; where no side has an image that is not clean, it is one."""
     tables = [side.metrics.get("test", {}) for side in sides]
-    if all(_at(table, ("clean", "n")) == _at(table, ("all", "n")) for table in tables):
+    if all(look_up(table, ("clean", "n")) == look_up(table, ("all", "n")) for table in tables):
         return {"all": "all test images, all clean"}
     return {"all": "all test images", "clean": "clean test images"}
 
 
-def outside_sources(sides: Sequence[Side]) -> list[str]:
-    """Return the sources of images from elsewhere that any side has, in order."""
+def external_sources(sides: Sequence[Side]) -> list[str]:
+    """Return the sources of external images that any side has, in order."""
     return sorted({source for side in sides for source in side.metrics.get("external", {})})
 
 
 def _rows(what: str, tables: list[dict], bounds: list[dict], metrics: dict[str, tuple[str, ...]]) -> list[list[str]]:
     rows = [[what, "n", *(str(table.get("n", 0)) for table in tables)]]
     for name, path in metrics.items():
-        cells = [cell(_at(table, path), _at(bound, path)) for table, bound in zip(tables, bounds, strict=True)]
+        cells = [cell(look_up(table, path), look_up(bound, path)) for table, bound in zip(tables, bounds, strict=True)]
         rows.append([what, name, *cells])
     return rows
 
 
-def _at(table: Any, path: tuple[str, ...]) -> Any:
+def look_up(table: Any, path: tuple[str, ...]) -> Any:
+    """Return what stands in nested dictionaries under these keys; None where there is none."""
     for key in path:
         table = table.get(key) if isinstance(table, dict) else None
     return table
@@ -79,9 +70,9 @@ def cell(value: float | None, interval: Sequence[float] | None) -> str:
 
 def _calibration(side: Side, part: str) -> str:
     table = side.metrics.get("calibration", {})
-    value = _at(table, (part, "after", "ece_equal_width"))
+    value = look_up(table, (part, "after", "ece_equal_width"))
     images = side.images["test"].part(part)
-    if value is None or not len(images.paths):
+    if value is None or not images.paths.size:
         return cell(value, None)
     labels = np.array([side.classes.index(label) for label in images.labels])
     probabilities = apply_temperature(to_logits(images.probabilities), table["temperature"])

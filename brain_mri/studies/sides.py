@@ -8,8 +8,7 @@ import hashlib
 import io
 import json
 import os
-import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from csv import DictReader
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -20,34 +19,47 @@ import numpy as np
 import yaml
 
 from brain_mri.errors import UserError
+from brain_mri.studies.git import git
 
 PIPELINES = ("noaug", "aug")
+METRICS: dict[str, tuple[str, ...]] = {
+    "accuracy": ("accuracy",),
+    "balanced accuracy": ("balanced_accuracy",),
+    "macro F1": ("macro_f1",),
+    "macro ROC AUC": ("macro_roc_auc",),
+    "tumour sensitivity": ("tumour", "sensitivity"),
+    "tumour specificity": ("tumour", "specificity"),
+    "log loss": ("log_loss",),
+}
+NEEDED = (("dataset", "classes"), ("dataset", "negative"), ("evaluate", "resamples"), ("evaluate", "seed"))
 
 
 @dataclass(frozen=True)
 class Images:
-    """The images of a set and what a pipeline says of them, in the order of its table."""
+    """The images of a set and a pipeline's predictions, in the order of its table."""
 
-    paths: list[str]
-    labels: list[str]
+    paths: np.ndarray  # str (N,)
+    labels: np.ndarray  # str (N,)
     groups: np.ndarray  # int (N,)
     probabilities: np.ndarray  # float (N, C), before temperature scaling
-    kinds: list[str]  # clean or leaked of the test set, the source of images from elsewhere
+    kinds: np.ndarray  # str (N,): clean or leaked of the test set, the source of external images
 
     def part(self, name: str) -> "Images":
         """Return the images of a kind; "all" is every one."""
-        at = [place for place, kind in enumerate(self.kinds) if name in ("all", kind)]
-        labels, kinds = [self.labels[i] for i in at], [self.kinds[i] for i in at]
-        return Images([self.paths[i] for i in at], labels, self.groups[at], self.probabilities[at], kinds)
+        chosen = (self.kinds == name) | (name == "all")
+        return Images(*(values[chosen] for values in vars(self).values()))
 
 
 @dataclass(frozen=True)
-class Store:
-    """Where a study's files are read: `read` gives a file's text, `digest` the MD5 of a file; FileNotFoundError."""
+class Files:
+    """A study's files in the working tree or at a commit: `read` gives the text of one and `digest` its MD5; both raise
+    FileNotFoundError."""
 
+    study: Path
+    commit: str | None  # None: the working tree
     where: str  # for people: "studies/compact", "studies/compact at main"
-    command: str  # that runs the study
-    pull: str  # that brings its data
+    run: str  # the command that runs the study
+    pull: str  # the command that brings its data
     read: Callable[[str], str]
     digest: Callable[[str], str]
 
@@ -61,14 +73,16 @@ class Store:
     def mapping(self, path: str) -> dict[str, Any]:
         """Read a JSON or YAML file of keys."""
         no_study = "no study lies there; name another, such as studies/compact:aug"
-        not_run = f"the study was not run up to there: `{self.command}`"
-        text = self.text(path, no_study if path == "params.yaml" else not_run)
+        text = self.text(
+            path, no_study if path == "params.yaml" else f"the study was not run up to there: `{self.run}`"
+        )
         try:
-            values = json.loads(text) if path.endswith(".json") else yaml.load(text, _loader())
+            loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+            values = json.loads(text) if path.endswith(".json") else yaml.load(text, loader)
         except (ValueError, yaml.YAMLError) as error:
             raise UserError(f"{self.where}: {path} is broken ({' '.join(str(error).split())[:120]})") from None
         if not isinstance(values, dict):
-            raise UserError(f"{self.where}: {path} holds no keys; run `{self.command}`")
+            raise UserError(f"{self.where}: {path} holds no keys; run `{self.run}`")
         return values
 
     def table(self, path: str) -> list[dict[str, str]]:
@@ -82,24 +96,21 @@ class Side:
 
     name: str
     pipeline: str
-    store: Store
-
-    @cached_property
-    def params(self) -> dict[str, Any]:
-        return self.store.mapping("params.yaml")
+    params: dict[str, Any]
+    files: Files
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        return self.store.mapping(f"metrics/{self.pipeline}.json")
+        return self.files.mapping(f"metrics/{self.pipeline}.json")
 
     @cached_property
     def bounds(self) -> dict[str, Any]:
-        return self.store.mapping("metrics/intervals.json").get(self.pipeline, {})
+        return self.files.mapping("metrics/intervals.json").get(self.pipeline, {})
 
     @cached_property
     def raw(self) -> str | None:
         """The digest of all images as they came, from dvc.lock."""
-        stage = self.store.mapping("dvc.lock").get("stages", {}).get("fetch", {})
+        stage = self.files.mapping("dvc.lock").get("stages", {}).get("fetch", {})
         return next((out.get("md5") for out in stage.get("outs", []) if out.get("path") == "data/raw"), None)
 
     @property
@@ -116,25 +127,25 @@ class Side:
         return {name: self._images(name) for name in ("test", "external")}
 
     def _images(self, name: str) -> Images:
-        rows = self.store.table(f"data/predictions/{self.pipeline}_{name}.csv")
+        rows = self.files.table(f"data/predictions/{self.pipeline}_{name}.csv")
         kinds = [row["part"] for row in rows]
         if name == "external":
-            sources = {row["path"]: row["source"] for row in self.store.table("data/split/external.csv")}
+            sources = {row["path"]: row["source"] for row in self.files.table("data/split/external.csv")}
             kinds = [sources[row["path"]] for row in rows]
         probabilities = [[float(row[f"p_{label}"]) for label in self.classes] for row in rows]
         return Images(
-            [row["path"] for row in rows],
-            [row["label"] for row in rows],
+            np.array([row["path"] for row in rows], str),
+            np.array([row["label"] for row in rows], str),
             np.array([int(row["group"]) for row in rows], int),
             np.array(probabilities, float).reshape(len(rows), len(self.classes)),
-            kinds,
+            np.array(kinds, str),
         )
 
-    def digests(self, paths: Sequence[str]) -> list[str] | None:
+    def digests(self, images: Images) -> list[str] | None:
         """Return the MD5 of cropped images; None where one is not there."""
-        folder = "data/external/images" if paths and paths[0].startswith("External/") else "data/cropped/images"
+        folder = "data/external/images" if images.paths[0].startswith("External/") else "data/cropped/images"
         try:
-            return [self.store.digest(f"{folder}/{path}") for path in paths]
+            return [self.files.digest(f"{folder}/{path}") for path in images.paths]
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -152,70 +163,71 @@ def find(name: str, folder: Path) -> Side:
         revision = parts[0]
     elif parts:
         raise UserError(f"{name}: expected [REVISION:][STUDY:]PIPELINE, such as main:studies/compact:aug")
-    store = _at_revision(study, revision, name) if revision is not None else _working_tree(study, folder)
-    params = store.mapping("params.yaml")
-    for section, key in (
-        ("dataset", "classes"),
-        ("dataset", "negative"),
-        ("evaluate", "resamples"),
-        ("evaluate", "seed"),
-    ):
+    files = _working_tree(study, folder) if revision is None else _at_revision(study, revision, name)
+    params = files.mapping("params.yaml")
+    for section, key in NEEDED:
         if key not in (params.get(section) or {}):
-            raise UserError(f"{store.where}: params.yaml has no {section}.{key}; it is of another version, or no study")
-    if (pipeline or params.get("pipeline")) not in PIPELINES:
-        raise UserError(f"{store.where}: params.yaml names no pipeline; add :noaug or :aug")
-    return Side(name, pipeline or params["pipeline"], store)
+            raise UserError(f"{files.where}: params.yaml has no {section}.{key}; name a study of this project")
+    pipeline = pipeline or params.get("pipeline")
+    if pipeline not in PIPELINES:
+        raise UserError(f"{files.where}: params.yaml names no pipeline; add :noaug or :aug")
+    return Side(name, pipeline, params, files)
 
 
-def _working_tree(study: Path, folder: Path) -> Store:
+def _working_tree(study: Path, folder: Path) -> Files:
     place = os.path.relpath(study, folder)
-    where = "this folder" if place == "." else place
-    return Store(
-        where,
-        "dvc repro" if place == "." else f"dvc repro {place}/dvc.yaml",
-        "dvc pull" if place == "." else f"dvc pull {place}/dvc.yaml",
+    target = "" if place == "." else f" {place}/dvc.yaml"
+    return Files(
+        study,
+        None,
+        "this folder" if place == "." else place,
+        f"dvc repro{target}",
+        f"dvc pull{target}",
         lambda path: (study / path).read_text(),
         lambda path: hashlib.md5((study / path).read_bytes()).hexdigest(),
     )
 
 
-def _at_revision(study: Path, revision: str, name: str) -> Store:
-    top = Path(_git(study if study.is_dir() else Path.cwd(), "rev-parse", "--show-toplevel") or study)
+def _at_revision(study: Path, revision: str, name: str) -> Files:
+    top = Path(git(study if study.is_dir() else Path.cwd(), "rev-parse", "--show-toplevel") or study).resolve()
     commit = _commit(top, revision)
     if commit is None:
         raise UserError(
             f"{name}: {revision!r} is no pipeline ({', '.join(PIPELINES)}), no study's folder, and no revision or"
             " experiment that git knows; see `git branch -a`, `dvc exp list`"
         )
-    if not study.resolve().is_relative_to(top.resolve()):
+    if not study.resolve().is_relative_to(top):
         raise UserError(f"{name}: the study lies outside of the repository {top}; revisions know of what lies within")
-    place = study.resolve().relative_to(top.resolve())
-    where = f"{revision}" if place == Path() else f"{place} at {revision}"
-    run = f"git checkout {revision} && dvc repro" + ("" if place == Path() else f" {place / 'dvc.yaml'}")
-    return Store(where, run, "dvc fetch --all-commits", *_reading(top, commit, place))
+    place = study.resolve().relative_to(top)
+    at_root = place == Path()
 
+    def reading(read: Callable[[Any, str], str]) -> Callable[[str], str]:
+        """Return a function from a path in the study to what `read` makes of DVC's file system and the whole path."""
 
-def _reading(top: Path, commit: str, place: Path) -> tuple[Callable[[str], str], Callable[[str], str]]:
-    """Return what reads a file of a commit, from git, DVC's cache or remote, and what gives its digest."""
-    # Imported here because DVC takes a second, which the working tree need not wait.
-    from dvc_data.index import DataIndexDirError
-
-    files = _files(top, commit)
-
-    def found(how: Callable[[str], str]) -> Callable[[str], str]:
         def call(path: str) -> str:
+            # Imported here because DVC takes a second, which the working tree need not wait.
+            from dvc_data.index import DataIndexDirError
+
             try:
-                return how(str(place / path))
+                return read(_file_system(top, commit), str(place / path))
             except DataIndexDirError:  # the list of a folder is in neither cache nor remote
                 raise FileNotFoundError(path) from None
 
         return call
 
-    return found(files.read_text), found(lambda path: files.info(path)["md5"])
+    return Files(
+        study,
+        commit,
+        revision if at_root else f"{place} at {revision}",
+        f"git checkout {revision} && dvc repro" + ("" if at_root else f" {place / 'dvc.yaml'}"),
+        "dvc fetch --all-commits",
+        reading(lambda files, path: files.read_text(path)),
+        reading(lambda files, path: files.info(path)["md5"]),
+    )
 
 
 @cache
-def _files(top: Path, commit: str) -> Any:
+def _file_system(top: Path, commit: str) -> Any:
     from dvc.api import DVCFileSystem  # type: ignore[import-untyped]
 
     return DVCFileSystem(str(top), rev=commit)
@@ -223,19 +235,9 @@ def _files(top: Path, commit: str) -> Any:
 
 def _commit(top: Path, revision: str) -> str | None:
     """Return the commit of a branch, tag, abbreviated hash, or experiment; UserError where a name is of several."""
-    if found := _git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"):
+    if found := git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"):
         return found
-    named = _git(top, "for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{revision}") or ""
-    commits = named.split()
+    commits = (git(top, "for-each-ref", "--format=%(objectname)", f"refs/exps/*/*/{revision}") or "").split()
     if len(commits) > 1:
         raise UserError(f"{revision}: {len(commits)} experiments have this name; give the hash that `dvc exp show` has")
     return commits[0] if commits else None
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    done = subprocess.run(["git", "--no-optional-locks", *arguments], cwd=folder, capture_output=True, text=True)
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _loader() -> Any:
-    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -8,15 +8,16 @@ import matplotlib
 import numpy as np
 
 from brain_mri.images.badimage import BadImage, Limits, Reason
-from brain_mri.images.crop import Box, cut_out, find_head
+from brain_mri.images.crop import cut_out, find_head
 from brain_mri.images.decode import decode_grey
 from brain_mri.images.nifti import is_nifti
 from brain_mri.images.picture import decode_picture
 from brain_mri.prediction.classifier import Classifier
-from brain_mri.web.words import COARSE, headline, notes, share, spoken
+from brain_mri.web.words import headline, name_of, notes, share
 
 MOST_PIXELS = 16_000_000  # 4000 x 4000; a slice has 512 x 512, and larger ones would keep others waiting
 SHOWN = 640  # pixels: the longest side of the image as the page shows it
+COARSE = ("lesion_map", "grad_cam", "grad_cam_pp")  # maps of regions, shown as they are
 CLEAR = 0.5  # of a map: below this value it grows transparent
 TOP = 0.995  # of a fine map's values; a few single pixels would else leave the others black
 
@@ -39,6 +40,7 @@ def answer(classifier: Classifier, data: bytes, ending: str, slice: int | None) 
     head = find_head(grey, settings)
     crop = cut_out(grey, head, settings)
     (found,) = classifier.classify(crop[None])
+    (top, bottom, left, right), (height, width) = head.box, grey.shape
     return {
         "predicted": found.predicted,
         "headline": headline(found),
@@ -46,26 +48,19 @@ def answer(classifier: Classifier, data: bytes, ending: str, slice: int | None) 
         "abstain": found.abstain,
         "warning": found.warning is not None,
         "probabilities": [
-            {"name": name, "spoken": spoken(name), "value": value, "share": share(value)}
+            {"name": name, "spoken": name_of(name), "value": value, "share": share(value)}
             for name, value in found.probabilities.items()
         ],
-        "size": [grey.shape[1], grey.shape[0]],
-        "box": shares(head.box, grey.shape),
+        "size": [width, height],
+        "box": {
+            "top": top / height,
+            "left": left / width,
+            "height": (bottom - top) / height,
+            "width": (right - left) / width,
+        },
         "image": data_url(png(shrunk(grey))),
         "crop": data_url(png(crop)),
         "volume": is_nifti(data, name),
-    }
-
-
-def shares(box: Box, shape: tuple[int, ...]) -> dict[str, float]:
-    """A box in pixels as shares of an image's height and width."""
-    top, bottom, left, right = box
-    height, width = shape
-    return {
-        "top": top / height,
-        "left": left / width,
-        "height": (bottom - top) / height,
-        "width": (right - left) / width,
     }
 
 

@@ -24,13 +24,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brain_mri.images.badimage import BadImage, Reason
-from brain_mri.pages import templates
 from brain_mri.prediction.classifier import Classifier
 from brain_mri.web.answering import answer, heat_map, legend, limits
-from brain_mri.web.facts import facts
 from brain_mri.web.line import Busy, Line
+from brain_mri.web.page import render
 from brain_mri.web.samples import samples
-from brain_mri.web.words import PROBLEMS, READS, methods_of, refusal
+from brain_mri.web.words import PROBLEMS, methods_of, refusal
 
 T = TypeVar("T")
 MOST_BYTES = 64 * 2**20  # of a file
@@ -66,7 +65,7 @@ class Service:
         shown = samples(study.model.parent.parent, study.params)
         self.samples = {f"{number}.png": sample for number, sample in enumerate(shown)}
         self.limits = limits(classifier)
-        self.page = render(self)
+        self.page = render(study, self.samples, self.limits, MOST_BYTES, local)
         self.legend = legend(study.params.plots.heatmap)
         self.static = {name: (Path(__file__).parent / "static" / name).read_bytes() for name in STATIC}
 
@@ -178,7 +177,9 @@ async def done(line: Line, work: Callable[..., T], *arguments: object) -> T:
         raise
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
-        print(f"app.py: {type(error).__name__} in {place.name}, {place.filename}:{place.lineno}", file=sys.stderr)
+        print(
+            f"brain-mri app: {type(error).__name__} in {place.name}, {place.filename}:{place.lineno}", file=sys.stderr
+        )
         raise HTTPException(500) from None
 
 
@@ -197,19 +198,3 @@ class SecurityHeaders:
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
-
-
-def render(service: Service) -> str:
-    """The page."""
-    return (
-        templates("brain_mri.web")
-        .get_template("page.html.jinja")
-        .render(
-            facts(service.classifier.study, service.samples),
-            local=service.local,
-            reads=READS,
-            bytes=MOST_BYTES,
-            pixels=service.limits.max_pixels,
-            too_large=refusal(BadImage(Reason.TOO_LARGE), service.limits, MOST_BYTES),
-        )
-    )

@@ -1,1 +1,0 @@
-"""What bench/audit.py measures with."""

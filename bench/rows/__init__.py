@@ -1,1 +1,0 @@
-"""The rows of bench/table.py: a module each, whose `measure` returns the lines that the table prints."""
