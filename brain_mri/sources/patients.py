@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from brain_mri.errors import UserError
 from brain_mri.images.badimage import BadImage, Limits
+from brain_mri.images.crop import resize
 from brain_mri.images.dataset import ImageRecord
 from brain_mri.images.decode import read_grey
 from brain_mri.sources.table import read_table_file
@@ -84,7 +84,7 @@ def check_neighbours(members: Mapping[str, Member], raw: Path, limits: Limits) -
     found = []
     for pair in chosen:
         try:
-            first, second = (cv2.resize(read_grey(raw / path, limits, root=raw), (SIDE, SIDE)) for path in pair)
+            first, second = (resize(read_grey(raw / path, limits, root=raw), SIDE) for path in pair)
         except BadImage:
             continue  # it will be quarantined
         turned = (second, second[:, ::-1], second[::-1], second[::-1, ::-1])
