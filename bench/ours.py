@@ -15,16 +15,17 @@ import numpy as np
 
 from bench.answering import serve
 from bench.turns import ROOT
+from brain_mri.augmentation.policy import Policy, draw_phantoms
 from brain_mri.files import write_bytes
 from brain_mri.images.examples import Examples
 from brain_mri.network.batches import Batches, feed, logits_of
-from brain_mri.network.distribution import spread
+from brain_mri.network.distribution import use_all_devices
 from brain_mri.network.machine import set_up
+from brain_mri.network.model import build
 from brain_mri.network.objective import compile_for_training
 from brain_mri.network.resume import values_of
 from brain_mri.network.training import fit
 from brain_mri.params import Params, load_params
-from stages import train
 
 HEADS = 16  # phantoms take a quarter of a second each, so these are drawn and come again
 Work = Callable[[], Any]
@@ -98,16 +99,14 @@ def epoch(options: argparse.Namespace) -> Work:
     for place in range(options.images):  # one after the other, as files are read: no second copy while it fills
         images[place] = few.images[place % options.batch]
     training = Examples(images, np.arange(options.images) % len(params.dataset.classes))
-    drawn = train.drawing("aug", training, params, params.dataset.negative_class)
+    drawn = Policy(training, params).draw
     count = options.steps * options.batch
     touched = np.linspace(0, options.images - 1, count).astype(int)  # every part of the images
 
     def work() -> None:
         with tempfile.TemporaryDirectory() as folder:
             state = Path(folder, "state.npz")
-            fit(
-                model, lambda at, of: drawn(touched[at], of), count, few, train.recipe_of(params), state, lambda _: None
-            )
+            fit(model, lambda at, of: drawn(touched[at], of), count, few, params.train, state, lambda _: None)
 
     return work
 
@@ -132,28 +131,28 @@ def params_of(options: argparse.Namespace, threads: int | None = None, epochs: i
 
 def heads(params: Params, count: int) -> Examples:
     """Return phantoms of all classes in turn, cropped and with their lesions' masks."""
-    drawn = train.phantoms(params, 0, min(count, HEADS))
+    drawn = draw_phantoms(params, 0, min(count, HEADS))
     return drawn[np.arange(count) % len(drawn.labels)]
 
 
 def drawing(options: argparse.Namespace, params: Params) -> Callable[[np.ndarray, int], Examples]:
     """Return what draws the batches of the steps, as the pipeline does."""
     examples = heads(params, options.steps * options.batch)
-    if options.pipeline == "noaug" or not any(vars(params.augment.counterfactual).values()):
+    if options.pipeline == "noaug" or not params.augment.counterfactual.changes_any:
         examples.masks = examples.outlined = None  # as where no network and no policy asks for them
-    return train.drawing(options.pipeline, examples, params, params.dataset.negative_class)
+    return Policy(examples, params).draw if options.pipeline == "aug" else lambda indices, of: examples[indices]
 
 
 def network(params: Params) -> Any:
     """Return the untrained network, after setting up the backend."""
     set_up(params.train.threads, params.train.deterministic, params.train.precision)
-    spread(params.train.batch_size)
-    return train.network(params, "none", params.dataset.negative_class)
+    use_all_devices(params.train.batch_size)
+    return build(params.model, len(params.dataset.classes), params.train.seed, params.dataset.negative_class)
 
 
 def compiled(options: argparse.Namespace, params: Params) -> tuple[Any, Callable[[np.ndarray], Batches]]:
     """Return the network, compiled as training compiles it, and what makes batches of some of the images."""
-    trainee = compile_for_training(network(params), train.recipe_of(params), max(options.steps, 2))
+    trainee = compile_for_training(network(params), params.train, max(options.steps, 2))
     drawn, classes = drawing(options, params), len(params.dataset.classes)
     return trainee, lambda places: Batches(drawn, classes, places, options.batch)
 

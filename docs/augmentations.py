@@ -13,13 +13,12 @@ import cv2
 import matplotlib
 import numpy as np
 
-from brain_mri.augmentation.affine import Affine, move
-from brain_mri.augmentation.appearance import CHANGES, Appearance
-from brain_mri.augmentation.counterfactual import Counterfactuals, Rates, insert, remove
-from brain_mri.augmentation.policy import Policy
+from brain_mri.augmentation.affine import draw_matrix, move
+from brain_mri.augmentation.appearance import CHANGES
+from brain_mri.augmentation.counterfactual import insert, remove
+from brain_mri.augmentation.policy import Policy, draw_phantoms
 from brain_mri.images.examples import Examples
 from brain_mri.params import Params, load_params
-from stages.train import phantoms
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = ROOT / "studies/compact-robust/params.yaml"
@@ -31,10 +30,10 @@ COLUMNS = 8
 def main() -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     params = load_params(STUDY)
-    drawn = phantoms(params, 0, 2 * len(params.dataset.classes))
+    drawn = draw_phantoms(params, 0, 2 * len(params.dataset.classes))
     heads = drawn[[np.flatnonzero(drawn.labels == params.dataset.classes.index(name))[1] for name in SHOWN]]
     shown = [*spatial(heads, params), *appearances(heads.images[0, :, :, 0], params)]
-    shown += [("blank", None)] * (-len(shown) % COLUMNS) + together(heads, params)
+    shown += [("blank", None)] * (-len(shown) % COLUMNS) + whole_policy(heads, params)
     draw(shown)
 
 
@@ -42,8 +41,7 @@ def spatial(heads: Examples, params: Params) -> list[tuple[str, np.ndarray | Non
     """The head, the same moved, its lesion taken out, the other head, and that with the lesion put in."""
     assert heads.masks is not None
     sick, healthy = heads.images[..., 0]
-    its = params.augment
-    matrix = Affine(its.rotation, its.shift, its.zoom, its.flip).matrix(np.random.default_rng(2), len(sick))
+    matrix = draw_matrix(params.augment, np.random.default_rng(2), len(sick))
     put_in = insert(healthy, sick, heads.masks[0], np.random.default_rng(0))
     return [
         ("glioma", sick),
@@ -65,22 +63,14 @@ def appearances(image: np.ndarray, params: Params) -> list[tuple[str, np.ndarray
     return cells
 
 
-def together(heads: Examples, params: Params) -> list[tuple[str, np.ndarray | None]]:
+def whole_policy(heads: Examples, params: Params) -> list[tuple[str, np.ndarray | None]]:
     """What a training sees of the glioma in eight epochs: the whole policy, each draw with its label."""
-    its = params.augment
-    policy = Policy(
-        params.train.seed,
-        None,
-        0,
-        Counterfactuals(heads, Rates(**its.counterfactual.model_dump()), params.dataset.classes.index("notumor")),
-        Affine(its.rotation, its.shift, its.zoom, its.flip),
-        Appearance(**its.appearance.model_dump()),
-        None,
-        0,
-    )
+    plain = params.augment.plain.model_copy(update={"epochs": 0})
+    augment = params.augment.model_copy(update={"phantoms": 0, "mixup": 0, "plain": plain})
+    policy = Policy(heads, params.model_copy(update={"augment": augment}))
     cells: list[tuple[str, np.ndarray | None]] = []
     for epoch in range(COLUMNS):
-        one = policy.draw(heads, np.array([0]), epoch)
+        one = policy.draw(np.array([0]), epoch)
         cells.append((f"all, epoch {epoch + 1}:\n{params.dataset.classes[one.labels[0]]}", one.images[0, :, :, 0]))
     return cells
 
