@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import cv2
-import export as stage
 import keras
 import numpy as np
 import onnx
@@ -25,6 +24,7 @@ from brain_mri.params import load_params
 from brain_mri.prediction.exporting import export, in_float32
 from brain_mri.prediction.onnx_network import Network
 from brain_mri.prediction.outputs import predict_all, with_all_outputs
+from stages import export as stage
 
 ROOT = Path(__file__).parent.parent
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
@@ -159,7 +159,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     for number, image in enumerate(IMAGES):
         write_png(tmp_path / f"data/cropped/images/{number}.png", image[..., 0])
-    samples = [Sample(f"{number}.png", CLASSES[0], "", "", "", "", "0") for number in range(len(IMAGES))]
+    samples = [Sample(f"{number}.png", CLASSES[0], "", group="0") for number in range(len(IMAGES))]
     write_samples(tmp_path / "data/split/test.csv", samples)
     for pipeline in ("noaug", "aug"):
         save(untrained("compact"), tmp_path / f"models/{pipeline}.keras", CARD)

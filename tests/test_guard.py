@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import guard as stage
 import numpy as np
 import pytest
 import yaml
@@ -13,6 +12,7 @@ from brain_mri.files import write_png
 from brain_mri.images.dataset import Sample, write_samples
 from brain_mri.network.saved import save
 from brain_mri.prediction import novelty, other_pictures
+from stages import guard as stage
 
 ROOT = Path(__file__).parent.parent
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
@@ -32,7 +32,7 @@ def make_study(folder: Path) -> None:
             image = np.clip(disc + rng.normal(20, 4, disc.shape), 0, 255).astype(np.uint8)
             path = f"{name}_{index}.png"
             write_png(folder / "data/cropped/images" / path, image)
-            rows.append(Sample(path, CLASSES[index % 4], "", "", "", "", "0"))
+            rows.append(Sample(path, CLASSES[index % 4], "", group="0"))
         write_samples(folder / f"data/split/{name}.csv", rows)
     for seed, pipeline in enumerate(("noaug", "aug")):
         model = network(seed=seed)
