@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import cv2
-import export as stage
 import keras
 import numpy as np
 import onnx
@@ -25,6 +24,7 @@ from brain_mri.params import load_params
 from brain_mri.prediction.exporting import export, in_float32
 from brain_mri.prediction.onnx_network import Network
 from brain_mri.prediction.outputs import predict_all, with_all_outputs
+from stages import export as stage
 
 ROOT = Path(__file__).parent.parent
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]

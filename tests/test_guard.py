@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import guard as stage
 import numpy as np
 import pytest
 import yaml
@@ -13,6 +12,7 @@ from brain_mri.files import write_png
 from brain_mri.images.dataset import Sample, write_samples
 from brain_mri.network.saved import save
 from brain_mri.prediction import novelty, other_pictures
+from stages import guard as stage
 
 ROOT = Path(__file__).parent.parent
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
