@@ -11,11 +11,10 @@ real      the real images: the outlines in data/outlines say which slices are th
 growth    seconds and memory at 10,000, 30,000 and 100,000 images: synthetic heads, in patients of twenty neighbouring
           slices that the search must put before the verification, with one planted copy in ten
 
-Prints tables and writes bench/audit.json. The defaults of `duplicates.Thresholds` were chosen on them.
+Prints tables and writes bench/audit.json. The thresholds, `audit` in params.yaml, were chosen on them.
 """
 
 import argparse
-import dataclasses
 import itertools
 import re
 import tempfile
@@ -36,16 +35,18 @@ from scipy.spatial import cKDTree
 from bench.images import archive
 from bench.planting import STRENGTHS, plant
 from bench.turns import ROOT
-from brain_mri.copies.descriptions import ORIENTATIONS, THUMBNAIL, describe, descriptor, turned
-from brain_mri.copies.duplicates import Pairs, Thresholds, compare, find_pairs, group, verify
+from brain_mri.copies.descriptions import ORIENTATIONS, THUMBNAIL, Descriptions, describe, descriptor, turned
+from brain_mri.copies.duplicates import Pairs, correlate, find_pairs, group_copies, verify
 from brain_mri.errors import UserError, run
 from brain_mri.files import read_json, write_json
+from brain_mri.params import load_params
 from brain_mri.phantoms.phantom import CLASSES, phantom
 from brain_mri.sources.outlines import read_outlines
 
 COPIES = 200  # of each kind, strength and pose
 PHANTOMS = 400
 LOWEST = 0.6  # pairs are scored down to it, to be cut at any threshold above
+AUDIT = load_params(ROOT / "params.yaml").audit
 OUTLINES = ROOT / "data/outlines/brain-tumor-mri-v1.csv.gz"
 
 
@@ -61,25 +62,24 @@ def real_images() -> dict[str, np.ndarray]:
     return {"/".join(Path(name).parts[-3:]): image for name, image in zip(names, images, strict=True)}
 
 
-def described(images: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Descriptors, thumbnails and pixel hashes, stacked."""
+def describe_all(images: list[np.ndarray]) -> Descriptions:
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(describe, images))
-    return tuple(
-        np.array([getattr(one, part) for one in found]) for part in ("descriptor", "thumbnail", "pixel_sha256")
+    hashes = np.array([one.pixel_hash for one in found])
+    return Descriptions(
+        np.array([one.descriptor for one in found]), np.array([one.thumbnail for one in found]), hashes, hashes
     )
 
 
 def scored_pairs(images: list[np.ndarray]) -> Pairs:
-    descriptors, thumbnails, hashes = described(images)
-    return find_pairs(descriptors, thumbnails, hashes, hashes, dataclasses.replace(Thresholds(), same=LOWEST))
+    return find_pairs(describe_all(images), AUDIT.model_copy(update={"same": LOWEST}))
 
 
 def recall_of_planted(images: list[np.ndarray]) -> list[dict[str, Any]]:
     """By kind and pose, for each strength the share of copies found. Each copy is compared with its own original, so
     that no other copy can lend a hand; one that is found in a wrong orientation counts as missed."""
-    descriptors, thumbnails, _ = described(images)
-    rng, limits, rows = np.random.default_rng(0), Thresholds(), []
+    originals = describe_all(images)
+    rng, rows = np.random.default_rng(0), []
     for kind in STRENGTHS:
         for pose in ["mirrored"] if kind == "copy" else ["as it is"] if kind == "turn" else ["as it is", "mirrored"]:
             row: dict[str, Any] = {"kind": kind, "pose": pose, "recall": [], "lowest_percent": []}
@@ -88,14 +88,14 @@ def recall_of_planted(images: list[np.ndarray]) -> list[dict[str, Any]]:
                 copies, turns = zip(
                     *(plant(images[i], kind, strength, pose == "mirrored", rng) for i in sources), strict=True
                 )
-                of_copies, small, _ = described(list(copies))
-                correlation, orientation = compare(descriptors[sources], of_copies)
+                found = describe_all(list(copies))
+                correlation, orientation = correlate(originals.descriptors[sources], found.descriptors)
                 places = np.arange(len(sources))
-                both = np.concatenate([thumbnails[sources], small])
+                both = np.concatenate([originals.thumbnails[sources], found.thumbnails])
                 score = verify(both, places, places + len(sources), orientation, processes=1)
                 score[orientation != [ORIENTATIONS.index(turn) for turn in turns]] = 0
-                score[correlation < limits.search] = -1
-                row["recall"].append(float(np.mean(score >= limits.same)))
+                score[correlation < AUDIT.search] = -1
+                row["recall"].append(float(np.mean(score >= AUDIT.same)))
                 row["lowest_percent"].append(float(np.quantile(score, 0.01)))
             rows.append(row)
             print(f"{kind:11} {pose:9}", *(f"{share:6.3f}" for share in row["recall"]), flush=True)
@@ -109,7 +109,7 @@ def planted() -> dict[str, Any]:
 def phantoms() -> dict[str, Any]:
     images = [phantom(CLASSES[index % len(CLASSES)], 0, index).image for index in range(PHANTOMS)]
     rows, score = recall_of_planted(images), scored_pairs(images).score
-    wrong, highest = int(np.sum(score >= Thresholds().same)), float(max(score, default=0))
+    wrong, highest = int(np.sum(score >= AUDIT.same)), float(max(score, default=0))
     print(f"pairs of different phantoms taken for copies: {wrong}, highest score {highest:.3f}")
     return {"rows": rows, "wrong": wrong, "highest_wrong": highest}
 
@@ -120,14 +120,14 @@ def real() -> dict[str, Any]:
     pairs = scored_pairs(list(images.values()))
     seconds = time.perf_counter() - begin
     same, outlined = same_by_outline({path: image.shape for path, image in images.items()})
-    groups = group(pairs.keep(pairs.score >= Thresholds().same), len(images))
+    groups = group_copies(pairs.keep(pairs.score >= AUDIT.same), len(images))
     known = outlined[pairs.first] & outlined[pairs.second]
     wrong = np.array([pair not in same for pair in zip(pairs.first, pairs.second, strict=True)]) & known
     result = {
         "seconds": seconds,
         "pairs_equal_by_outline": len(same),
         "recall": float(np.mean([groups[i] == groups[j] for i, j in same])),
-        "refuted": int(np.sum(pairs.score[wrong] >= Thresholds().same)),
+        "refuted": int(np.sum(pairs.score[wrong] >= AUDIT.same)),
         "highest_refuted": float(pairs.score[wrong].max()),
     }
     print(result)
@@ -170,7 +170,7 @@ def growth() -> dict[str, Any]:
             hashes[1::20] = hashes[0::20]
             begin = time.perf_counter()
             with peak_memory() as mib:
-                pairs = find_pairs(descriptors, thumbnails, hashes, hashes)
+                pairs = find_pairs(Descriptions(descriptors, thumbnails, hashes, hashes), AUDIT)
             seconds = time.perf_counter() - begin
         rows.append({"images": count, "seconds": seconds, "peak_gib": mib[0] / 1024, "pairs": len(pairs)})
         print(f"growth {count:7,} images: {seconds:6.1f} s, {mib[0]:5.0f} MiB, {len(pairs)} pairs", flush=True)
@@ -238,7 +238,7 @@ def main() -> None:
     results = read_json(file) if file.exists() else {}
     for name in [part] if part else parts:
         results[name] = parts[name]()
-        write_json(file, results | {"thresholds": vars(Thresholds())})
+        write_json(file, results | {"thresholds": AUDIT.model_dump()})
 
 
 if __name__ == "__main__":

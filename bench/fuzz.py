@@ -25,11 +25,13 @@ from bench import mutations
 from bench.mutations import CLASSES, WORDS, mutate, mutate_dicom, mutate_text, zipped
 from bench.turns import ROOT
 from brain_mri.errors import UserError
+from brain_mri.images.badimage import BadImage, Limits
 from brain_mri.images.dataset import read_records
-from brain_mri.images.decode import BadImage, Limits, decode_grey, image_shape, read_grey
+from brain_mri.images.decode import decode_grey, image_shape, read_grey
 from brain_mri.params import load_params
-from brain_mri.sources import archive, external, figshare, folder, outlines, records
+from brain_mri.sources import archive, external, figshare, folder, outlines
 from brain_mri.sources.container import opened
+from brain_mri.sources.raw import Fetched
 
 SEED = 20260801
 SLOWEST = 5.0  # seconds
@@ -88,38 +90,38 @@ def fuzz_archive(rng: Rng, place: Path) -> None:
         data = mutate(zipped(files), rng)
     source = place / "input.zip"
     source.write_bytes(data)
-    with opened(source) as container:
+    with opened(source, LIMITS) as container:
         found = len(container.entries) + len(container.refused) + container.ignored
     archive.fingerprint(archive.inventory(source))
-    check_counts(archive.unpack(source, place / "data/raw", place / "data/masks", CLASSES), place, found)
+    check_counts(archive.unpack(source, place / "data", CLASSES, LIMITS), place, found)
 
 
 def fuzz_table(rng: Rng, place: Path) -> None:
     """A labels.csv of a folder or of external images, a table of outlines, or one of records."""
     kind = rng.integers(4)
     text = mutate_text((mutations.LABELS, mutations.EXTERNAL, mutations.OUTLINES, mutations.RECORDS)[kind], rng)
-    source, raw, masks = place / "mine", place / "data/raw", place / "data/masks"
-    for name, data in mutations.data_set().items():
+    source, data = place / "mine", place / "data"
+    for name, content in mutations.data_set().items():
         path = source / name.removeprefix("Training/")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        path.write_bytes(content)
     (source / "m.png").write_bytes(mutations.pictures()[0])
     table = source / "labels.csv"
     table.write_bytes(text)
     if kind == 0:
-        check_counts(folder.unpack(source, raw, masks, CLASSES), place)
+        check_counts(folder.unpack(source, data, CLASSES, LIMITS), place)
     elif kind == 1:
-        check_counts(external.unpack(source, raw, masks, {label: label for label in CLASSES}), place)
+        check_counts(external.unpack(source, data, {label: label for label in CLASSES}, LIMITS), place)
     elif kind == 2:
         table.write_bytes(gzip.compress(text))
         (place / "input.zip").write_bytes(zipped(mutations.data_set().items()))
-        fetched = archive.unpack(place / "input.zip", raw, masks, CLASSES)
-        outlines.write_outline_masks(outlines.read_outlines(table), fetched.records, raw, masks)
+        fetched = archive.unpack(place / "input.zip", data, CLASSES, LIMITS)
+        outlines.write_outline_masks(outlines.read_outlines(table), fetched.records, data, LIMITS)
     else:
         read_records(table)
 
 
-def check_counts(fetched: records.Fetched, place: Path, found: int | None = None) -> None:
+def check_counts(fetched: Fetched, place: Path, found: int | None = None) -> None:
     """Every file is a record, refused or ignored; every record is a file, and can be read or is quarantined."""
     raw = place / "data/raw"
     written = {path.relative_to(raw).as_posix() for path in raw.rglob("*") if path.is_file()}

@@ -76,9 +76,8 @@ def volumes() -> list[bytes]:
 @cache
 def scans() -> list[bytes]:
     """DICOM files that pydicom ships."""
-    return [
-        Path(str(get_testdata_file(name))).read_bytes() for name in ("MR_small.dcm", "MR_small_RLE.dcm", "CT_small.dcm")
-    ]
+    names = ("MR_small.dcm", "MR_small_RLE.dcm", "CT_small.dcm")
+    return [Path(str(get_testdata_file(name))).read_bytes() for name in names]
 
 
 def data_set() -> dict[str, bytes]:

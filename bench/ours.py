@@ -140,9 +140,7 @@ def drawing(options: argparse.Namespace, params: Params) -> Callable[[np.ndarray
     examples = heads(params, options.steps * options.batch)
     if options.pipeline == "noaug" or not params.augment.counterfactual.changes_any:
         examples.masks = examples.outlined = None  # as where no network and no policy asks for them
-    if options.pipeline == "noaug":
-        return lambda indices, epoch: examples[indices]
-    return Policy(examples, params).draw
+    return Policy(examples, params).draw if options.pipeline == "aug" else lambda indices, of: examples[indices]
 
 
 def network(params: Params) -> Any:

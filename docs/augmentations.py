@@ -65,8 +65,9 @@ def appearances(image: np.ndarray, params: Params) -> list[tuple[str, np.ndarray
 
 def whole_policy(heads: Examples, params: Params) -> list[tuple[str, np.ndarray | None]]:
     """What a training sees of the glioma in eight epochs: the whole policy, each draw with its label."""
-    without = {"phantoms": 0.0, "plain": params.augment.plain.model_copy(update={"epochs": 0}), "mixup": 0.0}
-    policy = Policy(heads, params.model_copy(update={"augment": params.augment.model_copy(update=without)}))
+    plain = params.augment.plain.model_copy(update={"epochs": 0})
+    augment = params.augment.model_copy(update={"phantoms": 0, "mixup": 0, "plain": plain})
+    policy = Policy(heads, params.model_copy(update={"augment": augment}))
     cells: list[tuple[str, np.ndarray | None]] = []
     for epoch in range(COLUMNS):
         one = policy.draw(np.array([0]), epoch)

@@ -114,6 +114,7 @@ def test_a_row_of_several_seeds_shows_their_range() -> None:
     assert ablation.line("all", values).startswith("| all | 2 | 0.60 (0.50-0.70) |")
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")  # of an archive
 @pytest.mark.parametrize("start", range(0, 500, 50))
 def test_hostile_input_is_accepted_or_refused_in_one_line(start: int) -> None:
     outcomes = [fuzz.attempt(index) for index in range(start, start + 50)]

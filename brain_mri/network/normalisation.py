@@ -2,7 +2,7 @@
 
 Keras composes the layer of a dozen operations, each of which reads and writes all features; TensorFlow has one kernel
 for it (Ioffe & Szegedy 2015, algorithm 1). The rest of a step is mostly convolutions, so this is a fifth to
-a third of its time (`python bench/table.py step`). JAX's compiler fuses the operations by itself.
+a third of its time (`python -m bench.speed step`). JAX's compiler fuses the operations by itself.
 """
 
 from typing import Any
