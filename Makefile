@@ -14,7 +14,7 @@ test: setup-dev
 
 # What computes with Keras, on its other backend.
 COMPUTING := backends batches checkpoint distribution efficientnet evaluate faithfulness gradcam_stage gradients guard \
-	initialisation lesion machine model normalisation policy probe_stage resume saliency sanity saved training
+	lesion machine model normalisation probe_stage resume saliency sanity saved training weights
 test-backend: setup-dev
 	$(INSTALL) --require-hashes -r requirements-jax.txt
 	KERAS_BACKEND=jax python -m pytest $(COMPUTING:%=tests/test_%.py)

@@ -31,7 +31,7 @@ from brain_mri.network.model import build
 from brain_mri.network.resume import Row, discard_states, only_one, state_file
 from brain_mri.network.saved import save
 from brain_mri.network.temperature import fit_temperature
-from brain_mri.network.training import fit
+from brain_mri.network.training import best_epoch, fit
 from brain_mri.params import Params, load_params
 from dvclive import Live
 
@@ -82,7 +82,7 @@ def train(pipeline: str, params: Params) -> None:
         return
     remove(Path("dvclive") / pipeline)
     with Live(f"dvclive/{pipeline}", save_dvc_exp=False, dvcyaml=None, monitor_system=False) as live:
-        outcome = fitted(partial(log, live))
+        history = fitted(partial(log, live))
     trained = model.get_weights()
     if shut_down() or settings.precision != "float32":  # how a model was trained does not bind who uses it
         set_precision("float32")
@@ -98,9 +98,9 @@ def train(pipeline: str, params: Params) -> None:
     }
 
     save(model, Path(f"models/{pipeline}.keras"), card)
-    write_csv(f"plots/history/{pipeline}.csv", outcome.history, list(outcome.history[0]))
+    write_csv(f"plots/history/{pipeline}.csv", history, list(history[0]))
     discard_states(pipeline)
-    print(f"{pipeline}: {len(outcome.history)} epochs, the best is epoch {outcome.best_epoch}")
+    print(f"{pipeline}: {len(history)} epochs, the best is epoch {best_epoch(history)}")
 
 
 def load_split(name: str, params: Params, masks: bool) -> Examples:

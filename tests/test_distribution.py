@@ -49,7 +49,7 @@ def main() -> None:
     settings = SETTINGS.model_copy(update={"checkpoint_minutes": 1e-9}) if shot else SETTINGS
     model = tiny()
     try:
-        outcome = fit(model, draw, count, examples(14, 1), settings, Path(f"{out}.state.npz"), lambda row: None)
+        history = fit(model, draw, count, examples(14, 1), settings, Path(f"{out}.state.npz"), lambda row: None)
     except Stopped as stopped:
         print(stopped)
         sys.exit(128 + stopped.number)
@@ -58,8 +58,8 @@ def main() -> None:
     if distribution.is_first():
         local = tiny()
         local.set_weights(trained)
-        history = np.array([list(row.values()) for row in outcome.history])
-        np.savez(f"{out}.npz", *trained, predict_logits(local, examples(12, 2).images, 8), history)
+        rows = np.array([list(row.values()) for row in history])
+        np.savez(f"{out}.npz", *trained, predict_logits(local, examples(12, 2).images, 8), rows)
 
 
 def tiny() -> keras.Model:

@@ -84,13 +84,13 @@ detector.save(sys.argv[1])
 
 
 def test_every_make_of_cpu_writes_the_same_file(tmp_path: Path) -> None:
-    """OpenBLAS has kernels for each, which sum in another order; so it is told to take those of three."""
-    files = [tmp_path / f"{kernels}.npz" for kernels in ("Prescott", "Nehalem", "Haswell")]
+    """OpenBLAS has kernels for each, which sum in another order; so it is told to take those of two."""
+    files = [tmp_path / f"{kernels}.npz" for kernels in ("Prescott", "Haswell")]
     started = [
         subprocess.Popen([sys.executable, "-c", KERNELS, file], env=os.environ | {"OPENBLAS_CORETYPE": file.stem})
         for file in files
     ]
-    assert [process.wait() for process in started] == [0, 0, 0]
+    assert [process.wait() for process in started] == [0, 0]
     assert len({file.read_bytes() for file in files}) == 1
 
 

@@ -131,6 +131,6 @@ def test_the_name_covers_the_script_and_all_it_loads_and_noaug_loads_no_augmenta
     folders = {file.split("/")[1] for file in added}
     assert folders >= {"augmentation", "phantoms"} and not folders & {"network", "params.py"}
     names = {Path(file).name for file in added | loaded["noaug"]}
-    changing = {"corruptions.py", "inpainting.py", "cropping.py", "phantom.py", "head.py", "lesions.py", "anatomy.py"}
+    changing = {"corruptions.py", "inpainting.py", "crop.py", "phantom.py", "head.py", "lesions.py", "anatomy.py"}
     assert names >= changing
     assert not {file for file in loaded["noaug"] if file.startswith(("brain_mri/augmentation", "brain_mri/phantoms"))}

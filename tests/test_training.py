@@ -17,7 +17,7 @@ from brain_mri.images.examples import Draw, Examples
 from brain_mri.network import training
 from brain_mri.network.batches import predict_logits
 from brain_mri.network.interruption import Stopped
-from brain_mri.network.training import Outcome, fit
+from brain_mri.network.training import best_epoch, fit
 from brain_mri.params import Train
 
 DEFAULT = {
@@ -67,10 +67,10 @@ def moved(indices: np.ndarray, epoch: int) -> Examples:
 
 def train(
     state: Path, draw: Draw = plain, how: Train | None = None, on_epoch: Any = lambda row: None
-) -> tuple[list[np.ndarray], Outcome]:
+) -> tuple[list[np.ndarray], list[dict[str, float]]]:
     model = tiny()
-    outcome = fit(model, draw, 20, examples(12, 1), how or settings(), state, on_epoch)
-    return model.get_weights(), outcome
+    history = fit(model, draw, 20, examples(12, 1), how or settings(), state, on_epoch)
+    return model.get_weights(), history
 
 
 def same(first: tuple, second: tuple) -> bool:
@@ -154,9 +154,9 @@ def test_a_damaged_state_is_left_aside(tmp_path: Path, capfd: pytest.CaptureFixt
 def test_the_model_ends_with_the_best_validation_loss(tmp_path: Path) -> None:
     model = tiny()
     how = settings(label_smoothing=0.0, epochs=3)
-    outcome = fit(model, plain, 20, examples(8, 1), how, tmp_path / "s.npz", lambda row: None)
-    losses = [row["val_loss"] for row in outcome.history]
-    assert outcome.best_epoch == int(np.argmin(losses)) + 1
+    history = fit(model, plain, 20, examples(8, 1), how, tmp_path / "s.npz", lambda row: None)
+    losses = [row["val_loss"] for row in history]
+    assert best_epoch(history) == int(np.argmin(losses)) + 1
     logits = predict_logits(model, examples(8, 1).images, 8)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)(np.eye(4)[examples(8, 1).labels], logits)
     assert float(loss) == pytest.approx(min(losses), rel=1e-4)
@@ -164,15 +164,15 @@ def test_the_model_ends_with_the_best_validation_loss(tmp_path: Path) -> None:
 
 def test_the_plateau_lowers_the_rate_and_early_stopping_stops(tmp_path: Path) -> None:
     how = settings(**PLATEAU | {"learning_rate": 1.0, "epochs": 12, "early_stopping_patience": 3})
-    _, outcome = train(tmp_path / "s.npz", plain, how)
-    rates = [row["learning_rate"] for row in outcome.history]
-    assert len(outcome.history) < 12
+    _, history = train(tmp_path / "s.npz", plain, how)
+    rates = [row["learning_rate"] for row in history]
+    assert len(history) < 12
     assert min(rates) < 1.0
 
 
 def test_the_cosine_rises_and_ends_at_zero(tmp_path: Path) -> None:
-    _, outcome = train(tmp_path / "s.npz")
-    rates = [row["learning_rate"] for row in outcome.history]
+    _, history = train(tmp_path / "s.npz")
+    rates = [row["learning_rate"] for row in history]
     assert rates[0] == pytest.approx(0.003, rel=1e-5)
     assert rates[-1] == pytest.approx(0, abs=1e-6)
 

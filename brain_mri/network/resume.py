@@ -95,12 +95,6 @@ class State:
     step: int = 0  # steps taken in the epoch after them
     sums: list[np.ndarray] = field(default_factory=list)  # the metrics' running sums over these steps
 
-    @property
-    def best_epoch(self) -> int:
-        """The first finished epoch with the lowest validation loss, counted from 1; 0 before the first."""
-        losses = [row["val_loss"] for row in self.history]
-        return int(np.argmin(losses)) + 1 if losses else 0
-
 
 def values_of(variables: list[Any]) -> list[np.ndarray]:
     """Return copies of the variables' values."""

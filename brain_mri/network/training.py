@@ -7,7 +7,6 @@ from it; what Keras draws itself (initial weights, dropout) comes from seeded st
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +27,6 @@ from brain_mri.network.resume import Row, State, assign, restore, save, values_o
 STEPS_BETWEEN_CHECKS = 50  # reading a loss waits for its step, so it is not done at each
 
 
-@dataclass
-class Outcome:
-    """A finished training: the model has the weights of `best_epoch` (counted from 1), the lowest validation loss."""
-
-    best_epoch: int
-    history: list[Row]
-
-
 def fit(
     model: keras.Model,
     draw: Draw,
@@ -45,8 +36,8 @@ def fit(
     state_file: Path,
     on_epoch: Callable[[Row], None],
     negative: int | None = None,
-) -> Outcome:
-    """Train the model in place and leave it with the weights of the lowest validation loss.
+) -> list[Row]:
+    """Train the model in place, leave it with the weights of `best_epoch`, and return the history, a row an epoch.
 
     `draw` gives the batch of some of the `count` training images in an epoch. `state_file` is read first and written
     every `checkpoint_minutes` and after every epoch, so a killed run goes on and ends in the same weights; the caller
@@ -98,7 +89,12 @@ def fit(
             on_epoch(row)
     assign(trainee.weights, state.best_weights)
     give_weights(trainee, model)
-    return Outcome(state.best_epoch, state.history)
+    return state.history
+
+
+def best_epoch(history: list[Row]) -> int:
+    """Return the first epoch with the lowest validation loss, counted from 1."""
+    return int(np.argmin([row["val_loss"] for row in history])) + 1
 
 
 def as_row(metrics: dict[str, Any]) -> Row:
