@@ -1,4 +1,4 @@
-"""What a user can mend ends in one line that says where, what was found, what was expected and what to do."""
+"""What a user can fix ends in one line that says where, what was found, what was expected and what to do."""
 
 import difflib
 import errno
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 
 class UserError(Exception):
-    """Something that the user can mend: the message is the one line that they read."""
+    """Something that the user can fix: the message is the one line that they read."""
 
 
 def run(main: Callable[[], None]) -> None:
@@ -27,7 +27,7 @@ def run(main: Callable[[], None]) -> None:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS):
             raise
         where = f"{error.filename}: " if error.filename else ""
-        message, code = f"{where}{os.strerror(error.errno)}; make room or mend the permissions, then run again", 2
+        message, code = f"{where}{os.strerror(error.errno)}; make room or fix the permissions, then run again", 2
     else:
         return
     print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)

@@ -140,10 +140,10 @@ def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterato
         yield from tqdm(items, desc=what, total=total)
         return
     total = total or len(items)  # type: ignore[arg-type]
-    begin = said = time.monotonic()
+    begin = shown = time.monotonic()
     for done, item in enumerate(items, start=1):
         yield item
-        if (now := time.monotonic()) - said >= SECONDS_BETWEEN_LINES or done == total:
+        if (now := time.monotonic()) - shown >= SECONDS_BETWEEN_LINES or done == total:
             left = tqdm.format_interval((total - done) * (now - begin) / done)
             print(f"{what}: {done} of {total}, {left} left", file=sys.stderr, flush=True)
-            said = now
+            shown = now

@@ -115,13 +115,22 @@ class Audit(Section):
     search: Annotated[float, Field(ge=-1, le=1)]
     same: Annotated[float, Field(ge=-1, le=1)]
     neighbours: Count
+    scans: Annotated[float, Field(ge=-1, le=1)] | None
 
 
 class Split(Section):
     policy: Literal["official", "leak_free", "grouped"]
+    patients: bool
+    folds: Annotated[int, Field(ge=2, le=20)]
+    fold: Annotated[int, Field(ge=0)]
     validation: Annotated[float, Field(gt=0, lt=0.9)]
-    test: Annotated[float, Field(gt=0, lt=0.9)]
     seed: Seed
+
+    @model_validator(mode="after")
+    def _fold_is_there(self) -> "Split":
+        if self.fold >= self.folds:
+            raise ValueError(f"fold is {self.fold}: must be less than folds, {self.folds}; they are counted from 0")
+        return self
 
 
 class Model(Section):

@@ -89,10 +89,17 @@ class Source(Result):
     url: str
 
 
+class Patients(Source):
+    """`other_class`: the images whose class is not that of most of their patient's."""
+
+    other_class: list[str]
+
+
 class Images(Source):
     images: dict[str, dict[str, int]]  # by part, then class; with_mask by class; patients known
     ignored: int
     outlines: Source | None = None
+    patients: Patients | None = None
     missing: str | None = None
 
 
@@ -148,6 +155,25 @@ class Chain(Result):
     ends_similarity: float
 
 
+class SharedPatients(Result):
+    """Held-out images, those whose patient is known, and those whose patient has images in training or validation."""
+
+    of: int
+    patient_known: int
+    patient_in_training: int
+
+
+class Scans(Result):
+    """Links between slices of one head among images without a known patient; precision and recall on the others."""
+
+    links: int
+    images_without_patient: int
+    of_these_linked: int
+    known_links: int
+    known_precision: Number
+    known_recall: Number
+
+
 class Audit(Result):
     pairs: dict[str, int]  # by level
     redundant_files: dict[str, dict[str, int]]  # by level, then class
@@ -155,6 +181,8 @@ class Audit(Result):
     label_conflicts: list[list[str]]
     least_coherent_groups: list[Chain]
     test_images_with_a_copy_in_training: dict[str, Copies] | None = None  # where the images come in two parts
+    patients: dict[Literal["val", "test", "published_test"], SharedPatients] | None = None  # None in older results
+    scans: Scans | None = None  # None where audit.scans is
     external_left_out: dict[Literal["images"], int]
 
 

@@ -20,16 +20,16 @@ Result = TypeVar("Result")
 def workers(processes: int | None = None) -> Iterator[ProcessPoolExecutor]:
     """Give a pool of fresh processes (default: one for each core), each with one thread; ctrl-C is left to the parent.
 
-    To be called from the main thread, which alone may say who hears of ctrl-C.
+    To be called from the main thread, which alone may set how a signal is handled.
     """
     # "spawn": a fork would hang on the threads of OpenCV, which do not survive it.
     with ProcessPoolExecutor(processes or os.cpu_count(), get_context("spawn"), initializer=_one_thread) as pool:
         # What is ignored as a process starts stays ignored in it; the first task starts them all.
-        heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             pool.submit(int)
         finally:
-            signal.signal(signal.SIGINT, heard)
+            signal.signal(signal.SIGINT, handler)
         yield pool
 
 

@@ -4,7 +4,7 @@ Reads   params `dataset`, `external`, `crop.min_side`, `crop.max_pixels`; the da
         from the folder that the environment variable BRAIN_MRI_DATA names, else from `downloads/`.
 Writes  data/raw/<part>/<class>/*, data/masks/... where lesions are outlined, data/raw.csv (one row an image),
         data/refused.csv (files that were not even copied), metrics/dataset.json (counts, licence and citation of the
-        images, of their lesion outlines and of the external set).
+        images, of their lesion outlines and patients and of the external set).
 
 What lies outside the study is pinned by its fingerprint where it has one; after a change of your own images run
 `dvc repro --force fetch`.
@@ -18,12 +18,12 @@ from pathlib import Path
 
 from brain_mri import results
 from brain_mri.errors import UserError, run
-from brain_mri.files import progress, read_csv, replacing, write_csv, write_png
+from brain_mri.files import progress, replacing, write_csv, write_png
 from brain_mri.images.badimage import Limits
 from brain_mri.images.dataset import ImageRecord, write_records
 from brain_mri.params import External, Params, Phantoms, Published, load_params
 from brain_mri.phantoms import phantom
-from brain_mri.sources import archive, external, figshare, folder, kaggle, outlines
+from brain_mri.sources import archive, external, figshare, folder, kaggle, outlines, patients
 from brain_mri.sources.container import locate
 from brain_mri.sources.raw import Fetched, source_card
 from brain_mri.workers import workers
@@ -39,11 +39,16 @@ def main() -> None:
     for old in (RAW, MASKS):
         shutil.rmtree(old, ignore_errors=True)
     about, fetched = fetch(params, downloads, limits)
-    records = with_groups(fetched.records, Path(params.code), params.dataset.groups)
-    tables: dict = {"dataset": {**about, "images": count(records), "ignored": fetched.ignored}}
+    records, groups = fetched.records, params.dataset.groups
+    tables: dict = {"dataset": dict(about)}
+    if groups:
+        records = patients.add_patients(patients.read_patients(Path(params.code) / groups), records, RAW, limits)
+    tables["dataset"] |= {"images": count(records), "ignored": fetched.ignored}
     refused = list(fetched.refused)
     if isinstance(params.dataset, Published) and params.dataset.outlines:
         tables["dataset"]["outlines"] = outlines.SOURCE
+    if isinstance(params.dataset, Published) and groups:
+        tables["dataset"]["patients"] = patients.SOURCE | {"other_class": patients.other_classes(records)}
     if params.external:
         about, added = fetch_external(params.external, downloads, limits)
         records += added.records
@@ -115,19 +120,6 @@ def draw_phantom(task: tuple[str, str, int, int, int, Path, Path]) -> ImageRecor
     if drawn.mask.any():
         write_png(masks / path, drawn.mask)
     return ImageRecord(path, label, part, source="phantom", mask=path if drawn.mask.any() else "")
-
-
-def with_groups(records: list[ImageRecord], root: Path, table: str | None) -> list[ImageRecord]:
-    """Take groups known beforehand (a CSV of path and group) for patients: they stay on one side of a split."""
-    if table is None:
-        return records
-    groups = {row.get("path", ""): row.get("group", "") for row in read_csv(root / table)}
-    if unknown := sorted(set(groups) - {record.path for record in records}):
-        raise UserError(
-            f"dataset.groups = {table}: no image {unknown[0]!r} in data/raw; its columns are path "
-            "(as in data/raw.csv) and group"
-        )
-    return [replace(record, patient=groups.get(record.path) or record.patient) for record in records]
 
 
 def count(records: list[ImageRecord]) -> dict[str, dict[str, int]]:

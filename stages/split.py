@@ -4,7 +4,8 @@ Reads   data/cropped.csv, data/descriptions, params `audit`, `split`, `dataset.c
 Writes  data/split/{train,val,test,external}.csv, data/duplicates.csv (every pair of copies found), metrics/split.json
         (Tables I and II, and the audit).
 
-Both pipelines read the same tables. An image's group holds its copies and, where patients are known, their images.
+Both pipelines read the same tables. An image's group holds its copies and, with `split.patients`, the images of its
+patient, as far as they are known or look like slices of one head.
 """
 
 from dataclasses import asdict
@@ -23,11 +24,12 @@ from brain_mri.copies.leakage import (
     label_conflicts,
     redundant_files,
 )
+from brain_mri.copies.scans import Scans, find_scans
 from brain_mri.copies.splitting import assign_splits
 from brain_mri.errors import UserError, run
 from brain_mri.files import write_csv
 from brain_mri.images.dataset import ImageRecord, Sample, read_records, write_samples
-from brain_mri.images.groups import merge_groups
+from brain_mri.images.groups import merge_groups, merge_links
 from brain_mri.params import load_params
 
 
@@ -38,9 +40,15 @@ def main() -> None:
     descriptions = read_descriptions(Path("data/descriptions"))
     pairs = find_pairs(descriptions, params.audit)
     copies = group_copies(pairs, len(records))
-    groups = merge_groups(copies, np.array([record.patient for record in records]))
-
     parts = np.array([record.part for record in records])
+    families = np.array([record.family or record.patient for record in records])
+    groups = merge_groups(copies, families if params.split.patients else np.where(parts == "External", families, ""))
+    scans = None
+    if params.audit.scans is not None:
+        scans = find_scans(descriptions.descriptors, copies, families, params.audit.scans)
+        if params.split.patients:
+            groups = merge_links(groups, scans.first, scans.second)
+
     labels = np.array([-1 if record.part == "External" else classes.index(record.label) for record in records])
     splits = assign_splits(labels, parts, copies, groups, params.split)
     samples = [Sample(**vars(record), group=str(group)) for record, group in zip(records, groups, strict=True)]
@@ -54,6 +62,9 @@ def main() -> None:
                 raise UserError(f"split: no image of {label} is left for {name}; add images or change params split")
     write_pairs(pairs, records)
     audit = summarise(pairs, records, parts, descriptions.descriptors)
+    audit["patients"] = count_shared(families, {name: splits == name for name in ("train", "val", "test")}, parts)
+    if scans:
+        audit["scans"] = describe_scans(scans, families)
     audit["external_left_out"] = {"images": int(((parts == "External") & (splits == "unused")).sum())}
     results.write("metrics/split.json", {**{name: counts(table) for name, table in tables.items()}, "audit": audit})
 
@@ -105,6 +116,35 @@ def summarise(pairs: Pairs, records: list[ImageRecord], parts: np.ndarray, descr
             name: count_copies(level[which], orientation[which]) for name, which in chosen.items()
         }
     return summary
+
+
+def count_shared(families: np.ndarray, splits: dict[str, np.ndarray], parts: np.ndarray) -> dict:
+    """Count the held-out images whose patient training has seen, of this split and of the published one."""
+    asked = {
+        "val": (splits["val"], splits["train"]),
+        "test": (splits["test"], splits["train"] | splits["val"]),
+        "published_test": (parts == "Testing", parts == "Training"),
+    }
+    return {
+        name: {
+            "of": int(held_out.sum()),
+            "patient_known": int((families[held_out] != "").sum()),
+            "patient_in_training": int((np.isin(families, families[trained]) & (families != "") & held_out).sum()),
+        }
+        for name, (held_out, trained) in asked.items()
+    }
+
+
+def describe_scans(scans: Scans, families: np.ndarray) -> dict:
+    linked = np.unique(np.concatenate([scans.first, scans.second]))
+    return {
+        "links": len(scans.first),
+        "images_without_patient": int((families == "").sum()),
+        "of_these_linked": int((families[linked] == "").sum()),
+        "known_links": scans.known,
+        "known_precision": scans.right / scans.known if scans.known else None,
+        "known_recall": scans.right / scans.possible if scans.possible else None,
+    }
 
 
 if __name__ == "__main__":

@@ -5,15 +5,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import yaml
-from brain_mri.prediction.inner import predict_maps, with_inner_outputs
+from settings import network
 
 from brain_mri.files import write_json
 from brain_mri.images.crop import to_network
-from brain_mri.network.model import build
 from brain_mri.network.saved import save
 from brain_mri.params import load_params
 from brain_mri.prediction import novelty
 from brain_mri.prediction.inputs import read_crop
+from brain_mri.prediction.outputs import predict_batches, with_all_outputs
 
 ROOT = Path(__file__).parent.parent
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
@@ -37,13 +37,13 @@ def tiny_study(folder: Path) -> Path:
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["model"]["image_size"], params["plots"]["dpi"] = SIZE, 40
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
-    model = build("compact", SIZE, len(CLASSES), 0.4, 0.9, "none", None, 3)
+    model = network(size=SIZE, seed=3)
     card = {"classes": CLASSES, "image_size": SIZE, "crop": params["crop"], "temperature": 0.05}
     save(model, folder / f"models/{params['pipeline']}.keras", card)
     settings = load_params(folder / "params.yaml").crop
     crops = np.stack([read_crop(png(disc(seed)), "disc.png", settings) for seed in range(100, 400)])
-    maps = predict_maps(with_inner_outputs(model), to_network(crops, SIZE))
-    described = np.concatenate([novelty.describe(*batch) for batch in maps])
+    outputs = predict_batches(with_all_outputs(model, 1.0), to_network(crops, SIZE))
+    described = np.concatenate([novelty.describe(*batch) for batch in outputs])
     novelty.fit(described[:60], described[60:], 0.0).save(folder / f"models/{params['pipeline']}-guard.npz")
     write_json(folder / f"metrics/{params['pipeline']}.json", {"selective": {"threshold": 0.4}})
     return folder

@@ -1,14 +1,26 @@
 """Domain randomisation: stateless, each change its own, in its range."""
 
-from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
+from settings import params
 
-from brain_mri.augmentation.appearance import CHANCE, CHANGES, Appearance, brightness, invert, sharpen
+from brain_mri.augmentation.appearance import CHANCE, CHANGES, brightness, change_appearance, invert, sharpen
+from brain_mri.params import Appearance
 
-STILL = Appearance(0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0)
-STRONG = Appearance(0.5, 0.6, 0.5, 0.4, 0.6, 0.4, 0.02, 3, 0.05, 1.5, 0.08)
+STRONG = {"invert": 0.5, "gamma": 0.6, "contrast": 0.5, "brightness": 0.4, "bias_field": 0.6, "ghosting": 0.4} | {
+    "motion": 0.02,
+    "low_resolution": 3.0,
+    "blur": 0.05,
+    "sharpen": 1.5,
+    "rician_noise": 0.08,
+}
+
+
+def only(**strengths: Any) -> Appearance:
+    """These strengths; every other change never comes, as in the default study."""
+    return params().augment.appearance.model_copy(update=strengths)
 
 
 def image(size: int = 48) -> np.ndarray:
@@ -22,31 +34,32 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def test_no_strength_changes_nothing() -> None:
+    assert not only().changes_any
     for seed in range(20):
-        assert np.array_equal(STILL.apply(image(), rng(seed)), image())
+        assert np.array_equal(change_appearance(image(), only(), rng(seed)), image())
 
 
 def test_the_generator_alone_decides() -> None:
-    assert np.array_equal(STRONG.apply(image(), rng(3)), STRONG.apply(image(), rng(3)))
-    assert not np.array_equal(STRONG.apply(image(), rng(3)), STRONG.apply(image(), rng(4)))
+    one, again, other = (change_appearance(image(), only(**STRONG), rng(seed)) for seed in (3, 3, 4))
+    assert np.array_equal(one, again) and not np.array_equal(one, other)
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Appearance)])
+@pytest.mark.parametrize("name", Appearance.model_fields)
 def test_a_change_comes_to_its_share_of_the_images(name: str) -> None:
-    alone = replace(STILL, **{name: getattr(STRONG, name)})
-    changed = [not np.array_equal(alone.apply(image(), rng(seed)), image()) for seed in range(200)]
+    alone = only(**{name: STRONG[name]})
+    changed = [not np.array_equal(change_appearance(image(), alone, rng(seed)), image()) for seed in range(200)]
     assert abs(np.mean(changed) - CHANCE) < 0.15
 
 
 def test_switching_one_off_leaves_the_others_as_they_were() -> None:
-    only_gamma, with_noise = replace(STILL, gamma=0.5), replace(STILL, gamma=0.5, rician_noise=1e-9)
     for seed in range(10):
-        one, other = (kind.apply(image(), rng(seed)).astype(int) for kind in (only_gamma, with_noise))
+        kinds = (only(gamma=0.5), only(gamma=0.5, rician_noise=1e-9))
+        one, other = (change_appearance(image(), kind, rng(seed)).astype(int) for kind in kinds)
         assert np.abs(one - other).max() <= 1
 
 
-def test_every_change_has_its_field() -> None:
-    assert list(CHANGES) == [field.name for field in fields(Appearance)]
+def test_every_change_has_its_key() -> None:
+    assert list(CHANGES) == list(Appearance.model_fields)
 
 
 def test_inversion_swaps_tissue_and_spares_the_background() -> None:

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from brain_mri.augmentation.counterfactual import Counterfactuals, Rates, insert, match_ring, remove
+from brain_mri.augmentation.counterfactual import Counterfactuals, insert, match_ring, remove
 from brain_mri.errors import UserError
 from brain_mri.images.examples import Examples
+from brain_mri.params import Counterfactual
 
 NEGATIVE, SIZE = 2, 64
 
@@ -31,14 +32,18 @@ def split(count: int = 40) -> Examples:
     return Examples(images[..., None], labels, masks, np.ones(count, bool))
 
 
-def draws(rates: Rates, examples: Examples) -> list[tuple[np.ndarray, int, np.ndarray]]:
-    changes = Counterfactuals(examples, rates, NEGATIVE)
+def rates(remove: float, insert: float, sham: float) -> Counterfactual:
+    return Counterfactual(remove=remove, insert=insert, sham=sham)
+
+
+def draws(shares: Counterfactual, examples: Examples) -> list[tuple[np.ndarray, int, np.ndarray]]:
+    changes = Counterfactuals(examples, shares, NEGATIVE)
     return [changes.draw(i, np.random.default_rng((7, i))) for i in range(len(examples.labels))]
 
 
 def test_removed_lesions_are_gone() -> None:
     examples = split()
-    for place, (image, label, mask) in enumerate(draws(Rates(1, 0, 0), examples)):
+    for place, (image, label, mask) in enumerate(draws(rates(1, 0, 0), examples)):
         had, before = examples.masks[place], examples.images[place, :, :, 0]  # type: ignore[index]
         assert label == NEGATIVE and not mask.any()
         assert not had.any() or image[had].mean() < 110, "the lesion was 200, tissue is 90"
@@ -47,7 +52,7 @@ def test_removed_lesions_are_gone() -> None:
 
 def test_inserted_lesions_bring_their_label_and_their_mask() -> None:
     examples = split()
-    found = draws(Rates(0, 1, 0), examples)
+    found = draws(rates(0, 1, 0), examples)
     came = [row for row, before in zip(found, examples.labels, strict=True) if before == NEGATIVE and row[1] == 0]
     assert len(came) >= 15, "nearly all heads have room"
     for image, _, mask in came:
@@ -56,7 +61,7 @@ def test_inserted_lesions_bring_their_label_and_their_mask() -> None:
 
 def test_shams_change_pixels_and_nothing_else() -> None:
     examples = split()
-    found = draws(Rates(0, 0, 1), examples)
+    found = draws(rates(0, 0, 1), examples)
     changed = [not np.array_equal(row[0], image[..., 0]) for row, image in zip(found, examples.images, strict=True)]
     assert 20 <= sum(changed) <= 40
     for (image, label, mask), place in zip(found, range(40), strict=True):
@@ -66,7 +71,7 @@ def test_shams_change_pixels_and_nothing_else() -> None:
 
 def test_rates_of_nothing_change_nothing() -> None:
     examples = split(6)
-    for (image, label, mask), place in zip(draws(Rates(0, 0, 0), examples), range(6), strict=True):
+    for (image, label, mask), place in zip(draws(rates(0, 0, 0), examples), range(6), strict=True):
         assert np.array_equal(image, examples.images[place, :, :, 0]) and label == examples.labels[place]
         assert np.array_equal(mask, examples.masks[place])  # type: ignore[index]
 
@@ -74,8 +79,8 @@ def test_rates_of_nothing_change_nothing() -> None:
 def test_a_draw_depends_on_the_generator_alone_and_leaves_the_split_as_it_was() -> None:
     examples = split()
     before = examples.images.copy()
-    rates = Rates(0.5, 0.5, 0.5)
-    for one, other in zip(draws(rates, examples), draws(rates, examples), strict=True):
+    half = rates(0.5, 0.5, 0.5)
+    for one, other in zip(draws(half, examples), draws(half, examples), strict=True):
         assert np.array_equal(one[0], other[0]) and one[1] == other[1]
     assert np.array_equal(before, examples.images)
 
@@ -83,7 +88,7 @@ def test_a_draw_depends_on_the_generator_alone_and_leaves_the_split_as_it_was() 
 def test_an_image_that_nobody_outlined_is_left_alone() -> None:
     examples = split()
     examples.masks[0], examples.outlined[0] = False, False  # type: ignore[index]
-    image, label, _ = draws(Rates(1, 1, 1), examples)[0]
+    image, label, _ = draws(rates(1, 1, 1), examples)[0]
     assert label == 0 and np.array_equal(image, examples.images[0, :, :, 0])
 
 
@@ -91,7 +96,7 @@ def test_no_outline_is_one_line() -> None:
     examples = split(4)
     examples.masks[:] = False  # type: ignore[index]
     with pytest.raises(UserError, match="0 outlined lesions and 2 images of the negative class"):
-        Counterfactuals(examples, Rates(0.5, 0, 0), NEGATIVE)
+        Counterfactuals(examples, rates(0.5, 0, 0), NEGATIVE)
 
 
 def test_a_patch_takes_the_greys_around_it() -> None:

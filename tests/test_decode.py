@@ -11,13 +11,12 @@ import numpy as np
 import published
 import pydicom
 import pytest
+from pictures import LIMITS
 from PIL import Image
 from pydicom.data import get_testdata_file
 
 from brain_mri.images.badimage import BadImage, Limits, Reason, stretch
 from brain_mri.images.decode import decode_grey, decode_mask, image_shape, read_grey
-
-LIMITS = Limits()
 
 
 def smooth(seed: int = 0, height: int = 90, width: int = 120, channels: int = 1) -> np.ndarray:
@@ -77,15 +76,11 @@ def test_ordinary_pictures_read_as_in_the_report(tmp_path, name):
     assert image_shape(ORDINARY[name], LIMITS) == grey.shape
 
 
-def test_grey_stored_as_rgb_gives_exactly_that_grey():
+def test_grey_stored_as_rgb_gives_exactly_that_grey_and_alpha_is_left_out():
     every = np.arange(256, dtype=np.uint8).repeat(16).reshape(64, 64)
-    assert np.array_equal(decode_grey(encoded(np.dstack([every] * 3), "PNG"), LIMITS), every)
-    assert np.array_equal(decode_grey(encoded(every, "PNG"), LIMITS), every)
-
-
-def test_alpha_is_left_out():
-    opaque, clear = (np.dstack([COLOUR, np.full_like(GREY, alpha)]) for alpha in (255, 0))
-    assert np.array_equal(decode_grey(encoded(opaque, "PNG"), LIMITS), decode_grey(encoded(clear, "PNG"), LIMITS))
+    clear = np.dstack([every] * 3 + [np.zeros_like(every)])
+    for image in (every, np.dstack([every] * 3), clear):
+        assert np.array_equal(decode_grey(encoded(image, "PNG"), LIMITS), every)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
@@ -94,18 +89,18 @@ def test_orientation_is_undone(orientation, kind):
     exif = Image.Exif()
     exif[274] = orientation
     upright = decode_grey(encoded(GREY, "PNG"), LIMITS)
-    turn = {
-        2: lambda a: a[:, ::-1],
-        3: lambda a: a[::-1, ::-1],
-        4: lambda a: a[::-1],
-        5: lambda a: a.T,
-        6: lambda a: np.rot90(a, 1),
-        7: lambda a: a[::-1, ::-1].T,
-        8: lambda a: np.rot90(a, 3),
+    turned = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.T,
+        6: np.rot90(upright, 1),
+        7: upright[::-1, ::-1].T,
+        8: np.rot90(upright, 3),
     }
-    stored = turn.get(orientation, lambda a: a)(upright)
     options = {"exif": exif, "quality": 100} if kind == "JPEG" else {"tiffinfo": {274: orientation}}
-    data = encoded(np.ascontiguousarray(stored), kind, **options)
+    data = encoded(np.ascontiguousarray(turned[orientation]), kind, **options)
     grey = decode_grey(data, LIMITS)
     assert grey.shape == upright.shape == image_shape(data, LIMITS)
     assert np.abs(grey.astype(int) - upright).mean() < 2
@@ -222,39 +217,30 @@ def test_mask_of_any_kind():
     assert not decode_mask(encoded(disc * 0, "PNG"), LIMITS).any()
 
 
-def dicom(change=lambda dataset: None, name: str = "MR_small.dcm") -> bytes:
+def dicom(name: str = "MR_small.dcm", **changes) -> bytes:
     dataset = pydicom.dcmread(get_testdata_file(name))
-    change(dataset)
+    for key, value in changes.items():
+        setattr(dataset, key, value)
     stream = BytesIO()
     dataset.save_as(stream)
     return stream.getvalue()
 
 
 def test_dicom_window_and_photometric_interpretation():
-    def window(dataset):
-        dataset.WindowCenter, dataset.WindowWidth = [600, 40], [400, 400]
-
+    window = {"WindowCenter": [600, 40], "WindowWidth": [400, 400]}
     stored = pydicom.dcmread(get_testdata_file("MR_small.dcm")).pixel_array.astype(float)
     # DICOM PS3.3 C.11.2.1.2.1, its pseudo-code with an output range of 0 to 255
     wanted = np.clip(((stored - 599.5) / 399 + 0.5) * 255, 0, 255)
-    grey = decode_grey(dicom(window), LIMITS)
+    grey = decode_grey(dicom(**window), LIMITS)
     assert np.array_equal(grey, np.rint(wanted).astype(np.uint8))
-
-    def inverted(dataset):
-        window(dataset)
-        dataset.PhotometricInterpretation = "MONOCHROME1"
-
-    assert np.array_equal(decode_grey(dicom(inverted), LIMITS), 255 - grey)
+    assert np.array_equal(decode_grey(dicom(**window, PhotometricInterpretation="MONOCHROME1"), LIMITS), 255 - grey)
 
 
 def test_dicom_without_window_is_stretched_and_compressed_ones_are_the_same():
-    def no_window(dataset):
-        for key in ("WindowCenter", "WindowWidth"):
-            dataset.pop(key, None)
-
-    grey = decode_grey(dicom(no_window), LIMITS)
+    no_window = {"WindowCenter": None, "WindowWidth": None}
+    grey = decode_grey(dicom(**no_window), LIMITS)
     assert (grey.min(), grey.max()) == (0, 255)
-    assert np.array_equal(decode_grey(dicom(no_window, "MR_small_RLE.dcm"), LIMITS), grey)
+    assert np.array_equal(decode_grey(dicom("MR_small_RLE.dcm", **no_window), LIMITS), grey)
     assert image_shape(dicom(), LIMITS) == (64, 64)
 
 
@@ -271,30 +257,18 @@ def test_dicom_header_without_end_does_not_take_long():
     assert time.monotonic() - start < 20
 
 
-def test_dicom_that_is_refused():
-    def short(dataset):
-        dataset.PixelData = dataset.PixelData[:4000]
-
-    def tall(dataset):
-        dataset.Rows = 32
-
-    def huge(dataset):
-        dataset.Rows = dataset.Columns = 65_000
-
-    def frames(dataset):
-        dataset.NumberOfFrames = 2
-
-    def coloured(dataset):
-        dataset.PhotometricInterpretation = "PALETTE COLOR"
-
-    for change, wanted in (
-        (short, Reason.TRUNCATED),
-        (tall, Reason.WRONG_SIZE),
-        (huge, Reason.TOO_LARGE),
-        (frames, Reason.SEVERAL_FRAMES),
-        (coloured, Reason.UNSUPPORTED),
-    ):
-        assert reason(dicom(change)) == wanted
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({"PixelData": bytes(4000)}, Reason.TRUNCATED),
+        ({"Rows": 32}, Reason.WRONG_SIZE),
+        ({"Rows": 65_000, "Columns": 65_000}, Reason.TOO_LARGE),
+        ({"NumberOfFrames": 2}, Reason.SEVERAL_FRAMES),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, Reason.UNSUPPORTED),
+    ],
+)
+def test_dicom_that_is_refused(changes, wanted):
+    assert reason(dicom(**changes)) == wanted
     assert reason(b"nothing of the kind" * 20, "scan.dcm") in (Reason.NOT_AN_IMAGE, Reason.UNDECODABLE)
 
 

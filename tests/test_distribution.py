@@ -9,25 +9,27 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from test_training import RECIPE, examples, moved
+from test_training import examples, moved
+from test_training import settings as short
 
 from brain_mri.errors import UserError
 from brain_mri.images.examples import Examples
 from brain_mri.network import distribution
 from brain_mri.network.batches import predict_logits
-from brain_mri.network.training import Stopped, fit
+from brain_mri.network.interruption import Stopped
+from brain_mri.network.resume import only_one
+from brain_mri.network.training import fit
 
 with_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
 ROOT = Path(__file__).parent.parent
 SECONDS = 300  # on a machine that has much else to do
 # The last batch has three of 21 images, as many as a device has of a full one, or one of 19: two cannot halve them.
-RECIPE = replace(RECIPE, batch_size=6, epochs=3)
+SETTINGS = short(batch_size=6, epochs=3)
 
 
 def main() -> None:
@@ -35,7 +37,7 @@ def main() -> None:
 
     Process INDEX sends itself SIGNAL in the second epoch."""
     out, count, *shot = sys.argv[1], int(sys.argv[2]), *sys.argv[3:]
-    distribution.spread(RECIPE.batch_size)
+    distribution.use_all_devices(SETTINGS.batch_size)
 
     def draw(indices: np.ndarray, epoch: int) -> Examples:
         if epoch == 1 and shot:
@@ -44,15 +46,15 @@ def main() -> None:
             time.sleep(0.5)  # JAX looks for SIGTERM once a second
         return moved(indices % 20, epoch)
 
-    recipe = replace(RECIPE, checkpoint_minutes=1e-9 if shot else 60)
+    settings = SETTINGS.model_copy(update={"checkpoint_minutes": 1e-9}) if shot else SETTINGS
     model = tiny()
     try:
-        outcome = fit(model, draw, count, examples(14, 1), recipe, Path(f"{out}.state.npz"), lambda row: None)
+        outcome = fit(model, draw, count, examples(14, 1), settings, Path(f"{out}.state.npz"), lambda row: None)
     except Stopped as stopped:
         print(stopped)
         sys.exit(128 + stopped.number)
     trained = model.get_weights()
-    distribution.leave()
+    distribution.shut_down()
     if distribution.is_first():
         local = tiny()
         local.set_weights(trained)
@@ -79,7 +81,7 @@ def start(out: Path, count: int, *shot: int, processes: int = 1, devices: int = 
         "KERAS_BACKEND": "jax",
         "JAX_PLATFORMS": "cpu",
         "PJRT_NPROC": "1",
-        "PYTHONPATH": str(ROOT / "stages"),
+        "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests"))),
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         distribution.ADDRESS: address,
         distribution.COUNT: str(processes),
@@ -163,11 +165,11 @@ def test_numbers_that_are_none(monkeypatch: pytest.MonkeyPatch, count: str, inde
 
 
 def test_several_processes_need_jax(monkeypatch: pytest.MonkeyPatch) -> None:
-    told(monkeypatch, "2", "0", "torch")
-    with pytest.raises(UserError, match="several processes need KERAS_BACKEND=jax"), distribution.together():
+    told(monkeypatch, "2", "0", "tensorflow")
+    with pytest.raises(UserError, match="several processes need KERAS_BACKEND=jax"), distribution.process_group():
         pass
-    told(monkeypatch, "1", "0", "torch")
-    with distribution.together():
+    told(monkeypatch, "1", "0", "tensorflow")
+    with distribution.process_group():
         assert distribution.is_first()
 
 
@@ -175,7 +177,7 @@ def test_several_processes_need_jax(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_address_without_a_port(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     told(monkeypatch, "2", "0")
     monkeypatch.setenv(distribution.ADDRESS, address)
-    with pytest.raises(UserError, match="expected host:port of process 0"), distribution.together():
+    with pytest.raises(UserError, match="expected host:port of process 0"), distribution.process_group():
         pass
 
 
@@ -186,12 +188,10 @@ def test_a_batch_that_cannot_be_dealt_out(monkeypatch: pytest.MonkeyPatch) -> No
     told(monkeypatch, "1", "0")
     monkeypatch.setattr(jax, "device_count", lambda: 4)
     with pytest.raises(UserError, match=r"train\.batch_size = 30: does not divide by the 4 devices"):
-        distribution.spread(30)
+        distribution.use_all_devices(30)
 
 
 def test_the_processes_of_one_run_have_a_lock_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from train import only_one
-
     monkeypatch.chdir(tmp_path)
     told(monkeypatch, "2", "0")
     with only_one("noaug"):
@@ -203,5 +203,5 @@ def test_the_processes_of_one_run_have_a_lock_each(tmp_path: Path, monkeypatch: 
 
 
 if __name__ == "__main__":
-    with distribution.together():
+    with distribution.process_group():
         main()

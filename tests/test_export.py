@@ -7,24 +7,24 @@ import sys
 from pathlib import Path
 
 import cv2
-import export as stage
 import keras
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import yaml
-from brain_mri.prediction.inner import predict_all, with_all_outputs
+from settings import network as build
 
 from brain_mri.errors import UserError
 from brain_mri.files import write_png
 from brain_mri.images.crop import crop, to_network
 from brain_mri.images.dataset import Sample, write_samples
-from brain_mri.network.model import build
 from brain_mri.network.saved import load, save
 from brain_mri.params import load_params
 from brain_mri.prediction.exporting import export, in_float32
 from brain_mri.prediction.onnx_network import Network
+from brain_mri.prediction.outputs import predict_all, with_all_outputs
+from stages import export as stage
 
 ROOT = Path(__file__).parent.parent
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
@@ -39,7 +39,7 @@ IMAGES = RNG.integers(0, 256, (5, 32, 32, 1), dtype=np.uint8)
 
 
 def example(onnx_file: str, image_file: str) -> dict[str, float]:
-    """What the README tells strangers to do, with nothing of this project."""
+    """What the README tells others to do, with nothing of this project."""
     network = onnxruntime.InferenceSession(onnx_file)
     card = {k: json.loads(v) for k, v in network.get_modelmeta().custom_metadata_map.items() if v[0] in "{[0123456789"}
     c, grey = card["crop"], cv2.imread(image_file, cv2.IMREAD_GRAYSCALE)
@@ -69,7 +69,7 @@ def test_the_example_gives_the_pipeline_s_answer(tmp_path: Path) -> None:
 
 def untrained(network: str, **more: object) -> keras.Model:
     """A network with weights and statistics that differ from layer to layer."""
-    model = build(network, 32, 4, 0.4, 0.9, "none", None, 3, **more)
+    model = build(network, seed=3, **more)
     rng = np.random.default_rng(1)
     model.set_weights([weight * rng.uniform(0.7, 1.3, weight.shape) for weight in model.get_weights()])
     return model
@@ -117,18 +117,18 @@ def test_bytes_repeat_in_another_process_with_another_past(tmp_path: Path) -> No
     save(untrained("compact"), tmp_path / "network.keras", CARD)
     code = """
 import sys
-sys.path.insert(0, sys.argv[1])
-from brain_mri.network.model import build
+sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]
+from settings import network
 from brain_mri.network.saved import load
 from brain_mri.prediction.exporting import export
 for _ in range(int(sys.argv[3])):
-    other = build("compact_fine", 32, 3, 0.4, 0.9, "none", None, 5)
+    other = network("compact_fine", classes=3, seed=5)
     export(other, sys.argv[2] + "/other.onnx", {"temperature": 1.0}, "d")
 model, card = load(sys.argv[2] + "/network.keras")
 export(model, sys.argv[2] + f"/{sys.argv[3]}.onnx", card, "d")
 """
     for times in ("0", "1"):
-        subprocess.run([sys.executable, "-c", code, str(ROOT / "stages"), str(tmp_path), times], check=True)
+        subprocess.run([sys.executable, "-c", code, str(ROOT), str(tmp_path), times], check=True)
     export(load(tmp_path / "network.keras")[0], tmp_path / "here.onnx", CARD, "d")
     files = {hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("0.onnx", "1.onnx", "here.onnx")}
     assert len(files) == 1
@@ -159,7 +159,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     for number, image in enumerate(IMAGES):
         write_png(tmp_path / f"data/cropped/images/{number}.png", image[..., 0])
-    samples = [Sample(f"{number}.png", CLASSES[0], "", "", "", "", "0") for number in range(len(IMAGES))]
+    samples = [Sample(f"{number}.png", CLASSES[0], "", group="0") for number in range(len(IMAGES))]
     write_samples(tmp_path / "data/split/test.csv", samples)
     for pipeline in ("noaug", "aug"):
         save(untrained("compact"), tmp_path / f"models/{pipeline}.keras", CARD)

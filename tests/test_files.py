@@ -11,7 +11,8 @@ import pytest
 from brain_mri.errors import UserError
 from brain_mri.files import progress, read_csv, read_json, replacing, write_csv, write_json, write_png
 
-STAGES = Path(__file__).parent.parent / "stages"
+ROOT = Path(__file__).parent.parent
+IMPORTS = "from brain_mri.errors import *\nfrom brain_mri.files import *\n"
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
@@ -78,8 +79,8 @@ def test_progress_yields_all_and_ends_with_a_line(capfd: pytest.CaptureFixture[s
     ],
 )
 def test_errors_end_in_one_line_and_a_code(body: str, code: int, words: str) -> None:
-    script = f"from brain_mri.files import *\ndef main():\n    {body}\nrun(main)"
-    done = subprocess.run([sys.executable, "-c", script], cwd=STAGES, capture_output=True, text=True)
+    script = IMPORTS + f"def main():\n    {body}\nrun(main)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == code
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
@@ -90,10 +91,9 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
     script = (
         "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-        "from brain_mri.files import *\n"
         f"run(lambda: write_bytes({str(tmp_path / 'big')!r}, bytes(5000)))"
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=STAGES, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", IMPORTS + script], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2, done.stderr
     assert "\n" not in done.stderr.strip()
     assert list(tmp_path.iterdir()) == []

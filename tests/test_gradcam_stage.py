@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import yaml
+from settings import network
 
 from brain_mri.errors import UserError
 from brain_mri.explanation import saliency, summary
@@ -16,7 +17,6 @@ from brain_mri.explanation.saliency import METHODS, Explainer
 from brain_mri.explanation.summary import CONTROLS, without
 from brain_mri.files import read_arrays
 from brain_mri.images.dataset import Sample, write_samples
-from brain_mri.network.model import build
 from brain_mri.network.saved import save
 from brain_mri.params import PIPELINES, load_params
 from stages import gradcam, predict
@@ -45,7 +45,7 @@ def make_study(
         cv2.imwrite(str(folder / "data/cropped/images" / name), np.maximum(image, mask))
         if lesion:
             cv2.imwrite(str(folder / "data/cropped/masks" / name), mask)
-        samples.append(Sample(name, label, "Testing", "", "", name if lesion else "", str(index)))
+        samples.append(Sample(name, label, "Testing", mask=name if lesion else "", group=str(index)))
     for name, table in {"val": [], "test": samples, "external": []}.items():
         write_samples(folder / f"data/split/{name}.csv", table)
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
@@ -60,7 +60,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     files = []
     for seed in 1, 2:
         files.append(tmp_path_factory.mktemp("models") / f"{seed}.keras")
-        save(build("compact", 32, 4, 0.4, 0.9, "none", None, seed), files[-1], {"classes": CLASSES, "temperature": 1.0})
+        save(network(seed=seed), files[-1], {"classes": CLASSES, "temperature": 1.0})
     return files[0], files[1]
 
 
@@ -145,11 +145,8 @@ def test_a_layer_that_cannot_be_shown(
 
 def test_a_model_of_other_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, models: tuple[Path, Path]) -> None:
     study = make_study(tmp_path / "one", ["glioma"], [True], models)
-    save(
-        build("compact", 32, 2, 0.4, 0.9, "none", None, 1),
-        study / "models/aug.keras",
-        {"classes": ["cat", "dog"], "temperature": 1.0},
-    )
+    card = {"classes": ["cat", "dog"], "temperature": 1.0}
+    save(network(classes=2), study / "models/aug.keras", card)
     shutil.copy(study / "models/aug.keras", study / "models/noaug.keras")
     with pytest.raises(UserError, match=r"cat.*train it again"):
         run_stage(study, monkeypatch)

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
+from settings import network as build
 
 from brain_mri.errors import UserError
 from brain_mri.explanation.gradients import cut, default_layer, differentiate, rectified_layer, spatial_layers
-from brain_mri.network.model import build
 
 PIXELS = np.float32([1, 2.5, 4, -1]).reshape(1, 2, 2, 1)
 
@@ -152,7 +152,7 @@ def test_layers() -> None:
     ],
 )
 def test_the_last_map_that_cannot_be_negative(network: str, explained: str, rectified: str) -> None:
-    model = build(network, 32, 3, 0.1, 0.9, "none", None, 1, negative=2)
+    model = build(network, classes=3)
     assert (default_layer(model), rectified_layer(model, explained)) == (explained, rectified)
     assert rectified_layer(residual(), "pool") == "pool" and rectified_layer(residual(), "inner") == "stem_relu"
 

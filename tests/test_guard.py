@@ -3,16 +3,16 @@
 import json
 from pathlib import Path
 
-import guard as stage
 import numpy as np
 import pytest
 import yaml
+from settings import network
 
 from brain_mri.files import write_png
 from brain_mri.images.dataset import Sample, write_samples
-from brain_mri.network.model import build
 from brain_mri.network.saved import save
-from brain_mri.prediction import novelty, strangers
+from brain_mri.prediction import novelty, other_pictures
+from stages import guard as stage
 
 ROOT = Path(__file__).parent.parent
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
@@ -32,10 +32,10 @@ def make_study(folder: Path) -> None:
             image = np.clip(disc + rng.normal(20, 4, disc.shape), 0, 255).astype(np.uint8)
             path = f"{name}_{index}.png"
             write_png(folder / "data/cropped/images" / path, image)
-            rows.append(Sample(path, CLASSES[index % 4], "", "", "", "", "0"))
+            rows.append(Sample(path, CLASSES[index % 4], "", group="0"))
         write_samples(folder / f"data/split/{name}.csv", rows)
     for seed, pipeline in enumerate(("noaug", "aug")):
-        model = build("compact", 32, 4, 0.4, 0.9, "none", None, seed)
+        model = network(seed=seed)
         save(model, folder / f"models/{pipeline}.keras", {"classes": CLASSES, "temperature": 1.0})
 
 
@@ -52,8 +52,8 @@ def test_detectors_and_their_rates(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert set(rates) == {"val", "test"}  # there is no external image
         assert rates["val"]["n"] == 40 and rates["val"]["rate"] <= 0.025
         hits = table[pipeline]["hits"]
-        assert set(hits["measuring"]["kinds"]) == set(strangers.MEASURING)
-        assert hits["measuring"]["n"] == 2 * len(strangers.MEASURING)
+        assert set(hits["measuring"]["kinds"]) == set(other_pictures.MEASURING)
+        assert hits["measuring"]["n"] == 2 * len(other_pictures.MEASURING)
         assert hits["measuring"]["rate"] > 0.9
         assert novelty.load(f"models/{pipeline}-guard.npz").threshold > 0
     stage.main()

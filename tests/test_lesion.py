@@ -3,16 +3,16 @@
 import keras
 import numpy as np
 import pytest
+from settings import network as build
 
 from brain_mri.network.lesion import has_lesion_map, map_loss, tumour_log_odds
-from brain_mri.network.model import build
 
 NEGATIVE = 2
 
 
 @pytest.fixture(scope="module")
 def network() -> keras.Model:
-    return build("compact_lesion", 32, 4, 0.1, 0.9, "none", None, 1, standardise=True, negative=NEGATIVE)
+    return build("compact_lesion", standardise=True, negative=NEGATIVE)
 
 
 def test_the_answer_is_pooled_where_a_tumour_is_likeliest(network: keras.Model) -> None:

@@ -11,10 +11,12 @@ import pytest
 from brain_mri.errors import UserError
 from brain_mri.network import machine
 
+ROOT = Path(__file__).parent.parent
+
 
 @pytest.fixture(autouse=True)
 def _float32_again(monkeypatch: pytest.MonkeyPatch) -> object:
-    for backend in ("_tensorflow", "_jax", "_torch"):
+    for backend in ("_tensorflow", "_jax"):
         monkeypatch.setattr(machine, backend, lambda threads, deterministic: None)
     monkeypatch.setattr(machine, "has_gpu", lambda: False)
     yield
@@ -30,6 +32,12 @@ def test_threads_are_fixed_before_the_first_operation(monkeypatch: pytest.Monkey
     keras.ops.ones(1)
     with pytest.raises(RuntimeError):  # it must not pass silently
         machine.set_up(tf.config.threading.get_intra_op_parallelism_threads() + 1)
+
+
+def test_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    with pytest.raises(UserError, match="KERAS_BACKEND = torch: must be tensorflow or jax"):
+        machine.set_up(1)
 
 
 def test_half_precision_of_gpus_is_refused_on_a_cpu() -> None:
@@ -52,10 +60,7 @@ def test_a_slow_precision_works_and_is_remarked_on(
 
 
 def test_full_memory_is_recognised() -> None:
-    class OutOfMemoryError(RuntimeError):
-        pass
-
-    assert machine.out_of_memory(OutOfMemoryError("CUDA out of memory"))
+    assert machine.out_of_memory(MemoryError())
     assert machine.out_of_memory(RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate"))
     assert not machine.out_of_memory(ValueError("shapes differ"))
 
@@ -65,9 +70,9 @@ import brain_mri.network
 import keras, tensorflow as tf
 from brain_mri.network.batches import logits_of
 from brain_mri.network.machine import set_up
-from brain_mri.network.model import build
+from settings import network
 set_up(2)
-model = logits_of(build("efficientnet_lesion", 128, 4, 0, 0.9, "none", None, 1, negative=2))
+model = logits_of(network("efficientnet_lesion", 128, dropout=0.0))
 images = keras.random.uniform((16, 128, 128, 1), 0, 255, seed=1)
 
 @tf.function
@@ -83,6 +88,6 @@ print(len({b"".join(part.numpy().tobytes() for part in gradients()) for _ in ran
 def test_operations_side_by_side_change_no_bit() -> None:
     if keras.backend.backend() != "tensorflow":
         pytest.skip("the others run one operation after the other")
-    environment = os.environ | {"PYTHONPATH": str(Path(machine.__file__).parents[2])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(str(folder) for folder in (ROOT, ROOT / "tests"))}
     ran = subprocess.run([sys.executable, "-c", GRADIENTS], env=environment, capture_output=True, text=True)
     assert ran.stdout == "1\n", f"{ran.stdout} different gradients of the same images\n{ran.stderr[-2000:]}"

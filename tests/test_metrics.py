@@ -88,23 +88,14 @@ def test_sets_of_no_and_of_one_image(n: int) -> None:
     assert found["tumour"] == {"sensitivity": None, "specificity": 1.0 if n else None}
 
 
-def test_probabilities_of_exactly_0_and_1() -> None:
-    labels = np.array([0, 1, 2, 3, 0])
-    found = classification_metrics(labels, np.eye(4)[[0, 1, 2, 3, 1]], CLASSES)
-    assert found["log_loss"] == pytest.approx(reference.log_loss(labels, np.eye(4)[[0, 1, 2, 3, 1]]))
-    assert found["brier"] == pytest.approx(2 / 5)
-    assert found["accuracy"] == pytest.approx(4 / 5)
-
-
-def test_a_class_never_predicted_has_no_precision_and_f1_of_0() -> None:
-    found = classification_metrics(np.array([0, 3]), np.eye(4)[[0, 0]], CLASSES)
+def test_probabilities_of_exactly_0_and_1_and_a_class_never_predicted() -> None:
+    labels, certain = np.array([0, 1, 2, 3, 0]), np.eye(4)[[0, 1, 2, 0, 1]]
+    found = classification_metrics(labels, certain, CLASSES)
+    assert found["log_loss"] == pytest.approx(reference.log_loss(labels, certain))
+    assert (found["brier"], found["accuracy"]) == (pytest.approx(4 / 5), pytest.approx(3 / 5))
     row = found["classes"]["pituitary"]
     assert (row["precision"], row["recall"], row["f1"]) == (None, 0, 0)
-
-
-def test_without_a_negative_class() -> None:
-    labels, probabilities = simulated(50)
-    assert "tumour" not in classification_metrics(labels, probabilities, CLASSES, negative=None)
+    assert "tumour" not in classification_metrics(labels, certain, CLASSES, negative=None)
 
 
 def test_a_diverged_network_is_one_line() -> None:

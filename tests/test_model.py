@@ -1,21 +1,9 @@
 """The networks: the report's parameter counts, the flat graph, the weights they start from."""
 
-import hashlib
-from pathlib import Path
-from typing import Any
-
 import keras
 import numpy as np
 import pytest
-
-from brain_mri.errors import UserError
-from brain_mri.network import model as networks
-
-
-def build(
-    network: str = "compact", size: int = 32, weights: str = "none", sha256: str | None = None, seed: int = 1
-) -> keras.Model:
-    return networks.build(network, size, 4, 0.4, 0.9, weights, sha256, seed)
+from settings import network as build
 
 
 @pytest.fixture(scope="module")
@@ -86,50 +74,3 @@ def test_the_same_seed_gives_the_same_weights(compact: keras.Model) -> None:
     assert any(
         not np.array_equal(a, b) for a, b in zip(compact.get_weights(), build(seed=2).get_weights(), strict=True)
     )
-
-
-def test_a_weights_file_gives_the_body_and_needs_its_digest(tmp_path: Path, compact: keras.Model) -> None:
-    file = tmp_path / "body.weights.h5"
-    compact.save_weights(file)
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    other = build(weights=str(file), sha256=digest, seed=9)
-    stem = [m.get_layer("stem").get_weights()[0] for m in (compact, other)]
-    assert np.array_equal(*stem)
-    with pytest.raises(UserError, match="sha256"):
-        build(weights=str(file), sha256="0" * 64)
-    with pytest.raises(UserError, match="no such file"):
-        build(weights=str(tmp_path / "gone.h5"), sha256=digest)
-
-
-def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    x = keras.layers.Input((4,))
-    keras.Model(x, keras.layers.Dense(2)(x)).save_weights(tmp_path / "other.weights.h5")
-    digest = hashlib.sha256((tmp_path / "other.weights.h5").read_bytes()).hexdigest()
-    with pytest.raises(UserError, match=r"other\.weights\.h5"):
-        build(weights=str(tmp_path / "other.weights.h5"), sha256=digest)
-
-
-def test_imagenet_weights_offline_end_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def offline(weights: str | None, **how: Any) -> keras.Model:
-        if weights:
-            raise Exception("URL fetch failure on https://example: None -- no network")
-        return untaught(weights=None, **how)
-
-    untaught = keras.applications.ResNet50
-    monkeypatch.setattr(keras.applications, "ResNet50", offline)
-    with pytest.raises(UserError, match=r"model\.weights = imagenet: .* could not fetch them"):
-        build("resnet50", weights="imagenet")
-
-
-def test_imagenet_weights_reach_every_layer_of_resnet50(monkeypatch: pytest.MonkeyPatch) -> None:
-    def drawn(weights: str | None, **how: Any) -> keras.Model:
-        model = untaught(weights=None, **how)
-        if weights:
-            model.set_weights([np.full_like(values, 0.5) for values in model.get_weights()])
-        return model
-
-    untaught = keras.applications.ResNet50
-    monkeypatch.setattr(keras.applications, "ResNet50", drawn)
-    model = build("resnet50", 32, weights="imagenet")
-    body = [weight for layer in model.layers if layer.name.startswith("conv") for weight in layer.weights]
-    assert len(body) == 318 and all((weight == 0.5).all() for weight in map(keras.ops.convert_to_numpy, body))

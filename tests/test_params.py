@@ -26,13 +26,14 @@ def test_studies_say_what_they_cost_and_give(study: Path) -> None:
     )
 
 
-def changed(tmp_path: Path, key: str, value: object) -> Path:
+def changed(tmp_path: Path, changes: dict[str, object]) -> Path:
     params = yaml.safe_load(STUDIES[0].read_text())
-    *path, last = key.split(".")
-    section = params
-    for name in path:
-        section = section[name]
-    section[last] = value
+    for key, value in changes.items():
+        *path, last = key.split(".")
+        section = params
+        for name in path:
+            section = section[name]
+        section[last] = value
     file = tmp_path / "params.yaml"
     file.write_text(yaml.safe_dump(params))
     return file
@@ -59,6 +60,8 @@ def changed(tmp_path: Path, key: str, value: object) -> Path:
         ("model.weights", "body.h5", ["weights_sha256", "body.h5"]),
         ("model.weights", "imagenet", ["model", "weights is imagenet", "none for compact_fine"]),
         ("model.image_size", 256, ["model.image_size", "crop.size"]),
+        ("dataset.negative", "none", ["dataset", "negative is 'none'", "one of classes"]),
+        ("gradcam.target", "cat", ["gradcam.target is 'cat'", "predicted"]),
         ("dataset.source", "kagle", ["dataset.source = 'kagle'", "phantom"]),
         ("dataset.clases", ["a", "b"], ["dataset.clases", "unknown", "dataset.classes?"]),
         ("plots.heatmap", "jett", ["plots.heatmap = 'jett'", "jet"]),
@@ -68,32 +71,31 @@ def changed(tmp_path: Path, key: str, value: object) -> Path:
 )
 def test_a_bad_key_is_named(tmp_path: Path, key: str, value: object, words: list[str]) -> None:
     with pytest.raises(UserError) as caught:
-        load_params(changed(tmp_path, key, value))
+        load_params(changed(tmp_path, {key: value}))
     message = str(caught.value)
     assert "\n" not in message
     for word in words:
         assert word in message
 
 
-def test_a_lesion_map_is_not_mixed(tmp_path: Path) -> None:
-    values = yaml.safe_load((ROOT / "studies/compact-robust/params.yaml").read_text())
-    values["augment"]["mixup"] = 0.2
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    with pytest.raises(UserError, match=r"augment.mixup is 0.2: must be 0 for efficientnet_lesion"):
-        load_params(tmp_path / "params.yaml")
-
-
-@pytest.mark.parametrize(("network", "multiple"), [("compact_lesion", 16), ("efficientnet_lesion", 32)])
-def test_an_image_that_cannot_be_halved_so_often_is_refused(tmp_path: Path, network: str, multiple: int) -> None:
-    file = changed(tmp_path, "model.network", network)
-    values = yaml.safe_load(file.read_text())
-    values["model"]["image_size"] = 4 * multiple
-    file.write_text(yaml.safe_dump(values))
-    assert load_params(file).model.draws_lesions
-    values["model"]["image_size"] = 4 * multiple - 8
-    file.write_text(yaml.safe_dump(values))
-    with pytest.raises(UserError, match=rf"model.image_size is {4 * multiple - 8}: .* multiple of {multiple}"):
-        load_params(file)
+@pytest.mark.parametrize(
+    ("network", "changes", "message"),
+    [
+        ("efficientnet_lesion", {"augment.mixup": 0.2}, "augment.mixup is 0.2: must be 0 for efficientnet_lesion"),
+        ("efficientnet_lesion", {"model.image_size": 120}, "model.image_size is 120: .* multiple of 32"),
+        ("compact_lesion", {"model.image_size": 72}, "model.image_size is 72: .* multiple of 16"),
+        ("compact_lesion", {"dataset.negative": None}, "model.network = compact_lesion: dataset.negative is null"),
+        (
+            "compact",
+            {"dataset.negative": None, "augment.counterfactual.sham": 0.1},
+            "augment.counterfactual: .* is null",
+        ),
+    ],
+)
+def test_what_a_network_or_augmentation_needs(tmp_path: Path, network: str, changes: dict, message: str) -> None:
+    assert load_params(changed(tmp_path, {"model.network": network})).model.network == network
+    with pytest.raises(UserError, match=message):
+        load_params(changed(tmp_path, {"model.network": network} | changes))
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from concurrent.futures import ProcessPoolExecutor
 from hashlib import sha256
 from multiprocessing import get_context
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,8 +10,11 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import cross_val_score
 
 from brain_mri.errors import UserError
+from brain_mri.images.crop import find_head
+from brain_mri.params import load_params
 from brain_mri.phantoms.phantom import CLASSES, Phantom, phantom
 
+CROP = load_params(Path(__file__).parent.parent / "params.yaml").crop
 TUMOURS = [label for label in CLASSES if label != "notumor"]
 
 
@@ -25,24 +29,22 @@ def digest(job: tuple[str, int, int]) -> str:
 
 
 def test_other_processes_draw_the_same_bytes():
-    jobs = [(label, 5, index) for index, label in enumerate(CLASSES * 3)]
+    jobs = [(label, 5, index) for index, label in enumerate(CLASSES * 2)] + [("glioma", 6, 0)]  # seed and index count
     here = [digest(job) for job in jobs]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         assert list(pool.map(digest, reversed(jobs))) == here[::-1]
     assert len(set(here)) == len(here)
 
 
-def test_seed_and_index_both_matter():
-    digests = {digest(("glioma", seed, index)) for seed in (0, 1) for index in (0, 1)}
-    assert len(digests) == 4
-
-
-@pytest.mark.parametrize("index", range(8))
+@pytest.mark.parametrize("index", range(6))
 def test_classes_share_everything_but_the_lesion(index):
+    """And of one head and slice a pituitary tumour lies apart from the others."""
     drawn = {label: phantom(label, 11, index) for label in CLASSES}
-    healthy = drawn["notumor"].image
     for label in CLASSES:
-        assert np.array_equal(drawn[label].lesion_free, healthy)
+        assert np.array_equal(drawn[label].lesion_free, drawn["notumor"].image)
+    masks = {label: drawn[label].mask > 0 for label in TUMOURS}
+    overlap = masks["pituitary"] & (masks["glioma"] | masks["meningioma"])
+    assert overlap.sum() < 0.25 * masks["pituitary"].sum()
 
 
 def test_format(images):
@@ -50,11 +52,8 @@ def test_format(images):
         for array in (drawn.image, drawn.mask, drawn.lesion_free):
             assert array.dtype == np.uint8 and array.ndim == 2 and array.shape == drawn.image.shape
         assert set(np.unique(drawn.mask)) == ({0} if label == "notumor" else {0, 255})
+        assert np.array_equal(drawn.image, drawn.lesion_free) == (label == "notumor")
     assert len({drawn.image.shape for _, drawn in images}) > 200
-
-
-def test_no_tumour_is_untouched(images):
-    assert all(np.array_equal(drawn.image, drawn.lesion_free) for label, drawn in images if label == "notumor")
 
 
 def test_lesions_are_drawn_within_the_head_and_nowhere_else_than_marked(images):
@@ -88,22 +87,11 @@ def test_lesions_look_like_their_kind(images, label):
     assert np.median(brighter) > 20 if label == "glioma" else np.median(brighter) < 5
 
 
-def test_pituitary_tumours_lie_in_one_place_and_others_do_not():
-    """Of one head and slice: the classes' lesions are apart."""
-    for index in range(10):
-        masks = {label: phantom(label, 23, index).mask > 0 for label in TUMOURS}
-        overlap = masks["pituitary"] & (masks["glioma"] | masks["meningioma"])
-        assert overlap.sum() < 0.25 * masks["pituitary"].sum()
-
-
 def test_the_crop_has_something_to_cut(images):
     shares = []
     for _, drawn in images:
-        bright = (cv2.GaussianBlur(drawn.image, (5, 5), 0) > 45).astype(np.uint8)
-        bright = cv2.dilate(cv2.erode(bright, None, iterations=2), None, iterations=2)
-        contours = cv2.findContours(bright, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
-        _, _, width, height = cv2.boundingRect(max(contours, key=cv2.contourArea))
-        shares.append(width * height / drawn.image.size)
+        top, bottom, left, right = find_head(drawn.image, CROP).box
+        shares.append((bottom - top) * (right - left) / drawn.image.size)
     assert min(shares) > 0.25 and 0.5 < np.median(shares) < 0.85
 
 

@@ -140,7 +140,7 @@ def test_classifiers_by_hand_get_the_rates_that_they_must() -> None:
     def ignores(part: np.ndarray) -> np.ndarray:
         return np.where(part[:, 85, 50] > 50, 0, 1)
 
-    honest, blind = (probe_rates(labels, look(images), look(covered), groups, 1, False) for look in (sees, ignores))
+    honest, blind = (probe_rates(labels, call(images), call(covered), groups, 1, False) for call in (sees, ignores))
     assert (honest["kept"]["value"], honest["called_negative"]["value"]) == (0, 1)
     assert blind["kept"]["value"] == blind["kept"]["if_lesion_ignored"] == 1
 
@@ -183,8 +183,8 @@ def test_copies_in_other_folds_do_not_help_the_source_probe() -> None:
     assert found["interval"][0] < 0.5
 
 
-def test_one_source_or_too_few_groups_cannot_be_probed() -> None:
+@pytest.mark.parametrize(("sources", "groups"), [(np.zeros(20, int), 1), (np.arange(20) % 2, 10)])
+def test_one_source_or_too_few_groups_cannot_be_probed(sources: np.ndarray, groups: int) -> None:
     features = np.random.default_rng(0).normal(0, 1, (20, 3))
-    for sources, groups in [(np.zeros(20, int), np.arange(20)), (np.arange(20) % 2, np.arange(20) // 10)]:
-        found = source_probe(features, sources, groups)
-        assert (found["balanced_accuracy"], found["interval"]) == (None, None)
+    found = source_probe(features, sources, np.arange(20) // groups)
+    assert (found["balanced_accuracy"], found["interval"]) == (None, None)

@@ -289,7 +289,7 @@ def test_it_names_the_commit_and_what_has_changed_since(study: Path, monkeypatch
     assert "(the run had 3)" in text
     (study / "metrics/probe.json").write_text('{"noaug": 7}')
     with pytest.raises(
-        UserError, match=r"probe\.json: .*lesion_images.*made by commit abc1234; `git checkout abc1234` or run"
+        UserError, match=r"probe\.json: noaug = 7.*made by commit abc1234; `git checkout abc1234` or run"
     ):
         load(study)
 

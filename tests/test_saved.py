@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -11,23 +12,25 @@ import keras
 import numpy as np
 import pytest
 import scipy.special
+from settings import network
 
 from brain_mri.errors import UserError
 from brain_mri.network.batches import logits_of
-from brain_mri.network.model import build
 from brain_mri.network.saved import load, save
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
 def compact() -> keras.Model:
-    return build("compact", 32, 4, 0.4, 0.9, "none", None, 1)
+    return network()
 
 
 def test_saving_twice_in_two_processes_gives_the_same_bytes(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from brain_mri.network.model import build\n"
+        "import sys; from pathlib import Path; from settings import network\n"
         "from brain_mri.network.saved import save\n"
-        "for _ in range(int(sys.argv[2])): model = build('compact_fine', 32, 4, 0.4, 0.9, 'none', None, 1)\n"
+        "for _ in range(int(sys.argv[2])): model = network('compact_fine')\n"
         "save(model, Path(sys.argv[1]), {'classes': ['a']})"
     )
     digests = set()
@@ -36,7 +39,7 @@ def test_saving_twice_in_two_processes_gives_the_same_bytes(tmp_path: Path) -> N
         subprocess.run(
             [sys.executable, "-c", script, str(file), str(count)],
             check=True,
-            cwd=Path(__file__).parent.parent / "stages",
+            env=os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))},
         )
         digests.add(hashlib.sha256(file.read_bytes()).hexdigest())
     assert len(digests) == 1

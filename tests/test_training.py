@@ -3,43 +3,38 @@
 import os
 import shutil
 import signal
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from settings import params
 
-from brain_mri.augmentation.affine import Affine
 from brain_mri.augmentation.policy import Policy
 from brain_mri.errors import UserError
 from brain_mri.images.examples import Draw, Examples
 from brain_mri.network import training
 from brain_mri.network.batches import predict_logits
-from brain_mri.network.objective import Recipe
-from brain_mri.network.training import Outcome, Stopped, fit
+from brain_mri.network.interruption import Stopped
+from brain_mri.network.training import Outcome, fit
+from brain_mri.params import Train
 
-RECIPE = Recipe(
-    seed=3,
-    epochs=2,
-    batch_size=8,
-    accumulate=1,
-    optimizer="adamw",
-    learning_rate=0.003,
-    weight_decay=0.01,
-    schedule="cosine",
-    warmup_epochs=1,
-    plateau_factor=0.5,
-    plateau_patience=1,
-    plateau_min_learning_rate=1e-5,
-    early_stopping_patience=10,
-    label_smoothing=0.05,
-    lesion_map=0,
-    jit=False,
-    checkpoint_minutes=60,
-)
-PLATEAU = replace(RECIPE, schedule="plateau", optimizer="adam", epochs=3, learning_rate=0.3, accumulate=2)
+DEFAULT = {
+    "seed": 3,
+    "epochs": 2,
+    "batch_size": 8,
+    "learning_rate": 0.003,
+    "warmup_epochs": 1,
+    "checkpoint_minutes": 60,
+}
+PLATEAU = {"schedule": "plateau", "optimizer": "adam", "epochs": 3, "learning_rate": 0.3}
+PLATEAU |= {"plateau": {"factor": 0.5, "patience": 1, "min_learning_rate": 1e-5}, "early_stopping_patience": 10}
+
+
+def settings(**changed: Any) -> Train:
+    """Return how to train: AdamW on the cosine schedule, as the default study does, but shortly."""
+    return params(train=DEFAULT | changed).train
 
 
 def tiny() -> keras.Model:
@@ -67,14 +62,14 @@ def plain(indices: np.ndarray, epoch: int) -> Examples:
 
 
 def moved(indices: np.ndarray, epoch: int) -> Examples:
-    return Policy(3, None, 0, None, Affine(15, 0.08, 0.15, False), None, None, 0).draw(examples(), indices, epoch)
+    return Policy(examples(), params(train={"seed": 3})).draw(indices, epoch)
 
 
 def train(
-    state: Path, draw: Draw = plain, recipe: Recipe = RECIPE, on_epoch: Any = lambda row: None
+    state: Path, draw: Draw = plain, how: Train | None = None, on_epoch: Any = lambda row: None
 ) -> tuple[list[np.ndarray], Outcome]:
     model = tiny()
-    outcome = fit(model, draw, 20, examples(12, 1), recipe, state, on_epoch)
+    outcome = fit(model, draw, 20, examples(12, 1), how or settings(), state, on_epoch)
     return model.get_weights(), outcome
 
 
@@ -89,11 +84,12 @@ def test_two_runs_end_in_the_same_bits(tmp_path: Path) -> None:
     assert same(first, again)
 
 
-@pytest.mark.parametrize("recipe", [RECIPE, PLATEAU], ids=["cosine", "plateau, two batches a step"])
+@pytest.mark.parametrize("changed", [{}, PLATEAU | {"accumulate": 2}], ids=["cosine", "plateau, two batches a step"])
 def test_a_run_goes_on_to_the_same_bits_from_every_step(
-    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, changed: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    undisturbed = train(tmp_path / "undisturbed.npz", moved, recipe)
+    how = settings(**changed)
+    undisturbed = train(tmp_path / "undisturbed.npz", moved, how)
     positions: dict[tuple[int, int], Path] = {}
 
     def save_and_keep(file: Path, trainee: keras.Model, state: Any) -> bool:
@@ -104,11 +100,11 @@ def test_a_run_goes_on_to_the_same_bits_from_every_step(
 
     training_save = training.save
     monkeypatch.setattr(training, "save", save_and_keep)
-    assert same(undisturbed, train(tmp_path / "state.npz", moved, replace(recipe, checkpoint_minutes=1e-9)))
-    assert set(positions) >= {(0, 1), (0, 2), (0, 3), (1, 0), (1, 1), (1, 3), (recipe.epochs, 0)}
+    assert same(undisturbed, train(tmp_path / "state.npz", moved, settings(**changed, checkpoint_minutes=1e-9)))
+    assert set(positions) >= {(0, 1), (0, 2), (0, 3), (1, 0), (1, 1), (1, 3), (how.epochs, 0)}
     monkeypatch.undo()
-    for place in positions if recipe is RECIPE else [(1, 0), (1, 1), (2, 2), (2, 3)]:
-        assert same(undisturbed, train(positions[place], moved, recipe)), f"killed after {place}"
+    for place in positions if not changed else [(1, 0), (1, 1), (2, 2), (2, 3)]:
+        assert same(undisturbed, train(positions[place], moved, how)), f"killed after {place}"
 
 
 def test_a_killed_run_trains_no_epoch_twice_and_tells_of_each(tmp_path: Path) -> None:
@@ -157,8 +153,8 @@ def test_a_damaged_state_is_left_aside(tmp_path: Path, capfd: pytest.CaptureFixt
 
 def test_the_model_ends_with_the_best_validation_loss(tmp_path: Path) -> None:
     model = tiny()
-    recipe = replace(RECIPE, label_smoothing=0.0, epochs=3)
-    outcome = fit(model, plain, 20, examples(8, 1), recipe, tmp_path / "s.npz", lambda row: None)
+    how = settings(label_smoothing=0.0, epochs=3)
+    outcome = fit(model, plain, 20, examples(8, 1), how, tmp_path / "s.npz", lambda row: None)
     losses = [row["val_loss"] for row in outcome.history]
     assert outcome.best_epoch == int(np.argmin(losses)) + 1
     logits = predict_logits(model, examples(8, 1).images, 8)
@@ -167,8 +163,8 @@ def test_the_model_ends_with_the_best_validation_loss(tmp_path: Path) -> None:
 
 
 def test_the_plateau_lowers_the_rate_and_early_stopping_stops(tmp_path: Path) -> None:
-    recipe = replace(PLATEAU, learning_rate=1.0, epochs=12, early_stopping_patience=3, accumulate=1)
-    _, outcome = train(tmp_path / "s.npz", plain, recipe)
+    how = settings(**PLATEAU | {"learning_rate": 1.0, "epochs": 12, "early_stopping_patience": 3})
+    _, outcome = train(tmp_path / "s.npz", plain, how)
     rates = [row["learning_rate"] for row in outcome.history]
     assert len(outcome.history) < 12
     assert min(rates) < 1.0
@@ -181,14 +177,19 @@ def test_the_cosine_rises_and_ends_at_zero(tmp_path: Path) -> None:
     assert rates[-1] == pytest.approx(0, abs=1e-6)
 
 
+def diverging(**changed: Any) -> Train:
+    """A rate that no weight survives; the schema would refuse it."""
+    return settings(**PLATEAU, **changed).model_copy(update={"learning_rate": 1e30})
+
+
 def test_a_loss_that_is_no_number_stops_and_names_the_step(tmp_path: Path) -> None:
-    recipe = replace(PLATEAU, learning_rate=1e30, accumulate=1)
+    how = diverging()
     with pytest.raises(UserError, match=r"loss is (nan|inf) in epoch 1, step 2; lower train\.learning_rate"):
-        train(tmp_path / "s.npz", plain, recipe)
+        train(tmp_path / "s.npz", plain, how)
 
 
 def test_the_last_good_state_outlives_a_loss_that_is_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = replace(PLATEAU, learning_rate=1e30, accumulate=1, checkpoint_minutes=1e-9)
+    how = diverging(checkpoint_minutes=1e-9)
     written: list[int] = []
 
     def write(file: Path, trainee: keras.Model, state: Any) -> bool:
@@ -197,7 +198,7 @@ def test_the_last_good_state_outlives_a_loss_that_is_no_number(tmp_path: Path, m
 
     monkeypatch.setattr(training, "save", write)
     with pytest.raises(UserError, match=r"lower train\.learning_rate"):
-        train(tmp_path / "s.npz", plain, recipe)
+        train(tmp_path / "s.npz", plain, how)
     assert all(step < 2 for step in written)
 
 
@@ -214,8 +215,8 @@ def test_accumulated_batches_take_one_step(tmp_path: Path) -> None:
     ends = []
     for name, size, accumulate in (("halves", 8, 2), ("whole", 16, 1)):
         model = linear()
-        recipe = replace(PLATEAU, batch_size=size, accumulate=accumulate, epochs=1)
-        fit(model, plain, 16, examples(8, 1), recipe, tmp_path / f"{name}.npz", lambda row: None)
+        how = settings(**PLATEAU | {"batch_size": size, "accumulate": accumulate, "epochs": 1, "warmup_epochs": 0})
+        fit(model, plain, 16, examples(8, 1), how, tmp_path / f"{name}.npz", lambda row: None)
         ends.append(model.get_weights())
     for halves, whole in zip(*ends, strict=True):
         assert np.allclose(halves, whole, rtol=1e-4, atol=1e-5)

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info
 
 from brain_mri.workers import bounded_map, workers
 
-STAGES = Path(__file__).parent.parent / "stages"
+ROOT = Path(__file__).parent.parent
 
 
 def threads(_: int) -> list[int]:
@@ -35,44 +35,44 @@ def test_bounded_map_keeps_order_and_takes_few_tasks_ahead() -> None:
         assert list(results) == list(range(1, 20))
 
 
+IMPORTS = (
+    "import cv2, numpy, os, signal, time\nfrom brain_mri.errors import run\nfrom brain_mri.workers import workers\n"
+)
+
+
+def run_script(body: str) -> subprocess.Popen:
+    command = [sys.executable, "-c", IMPORTS + body]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=ROOT, text=True, start_new_session=True, **pipes)
+
+
 def test_threads_of_the_parent_do_not_hang_the_pool() -> None:
-    script = (
-        "import cv2, numpy\nfrom brain_mri.workers import workers\n"
-        "if __name__ == '__main__':\n"
-        "    cv2.setNumThreads(4)\n"
-        "    cv2.GaussianBlur(numpy.zeros((2000, 2000)), (9, 9), 0)\n"
-        "    with workers() as pool:\n"
-        "        print(list(pool.map(abs, [-1, -2])))"
-    )
-    process = subprocess.run(
-        [sys.executable, "-c", script], cwd=STAGES, capture_output=True, text=True, timeout=120, start_new_session=True
-    )
-    assert process.stdout == "[1, 2]\n", process.stderr
+    process = run_script("""
+if __name__ == "__main__":
+    cv2.setNumThreads(4)
+    cv2.GaussianBlur(numpy.zeros((2000, 2000)), (9, 9), 0)
+    with workers() as pool:
+        print(list(pool.map(abs, [-1, -2])))
+""")
+    output, errors = process.communicate(timeout=120)
+    assert output == "[1, 2]\n", errors
 
 
 def test_ctrl_c_ends_in_one_line() -> None:
-    script = (
-        "import os\nimport signal\nimport time\nfrom brain_mri.errors import run\nfrom brain_mri.workers import workers\n"
-        "def main():\n"
-        "    with workers(2) as pool:\n"
-        "        at_work = set()\n"
-        "        while len(at_work) < 2:\n"  # a worker that is still starting would show where
-        "            at_work.update(future.result() for future in [pool.submit(os.getpid) for _ in range(8)])\n"
-        "        futures = [pool.submit(time.sleep, 1) for _ in range(4)]\n"
-        "        print('started', flush=True)\n"
-        "        [future.result() for future in futures]\n"
-        "if __name__ == '__main__':\n"
-        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # what starts the tests may ignore it
-        "    run(main)"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script],
-        cwd=STAGES,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    # A worker that is still starting would show where; what starts the tests may ignore the signal.
+    process = run_script("""
+def main():
+    with workers(2) as pool:
+        at_work = set()
+        while len(at_work) < 2:
+            at_work.update(future.result() for future in [pool.submit(os.getpid) for _ in range(8)])
+        futures = [pool.submit(time.sleep, 1) for _ in range(4)]
+        print("started", flush=True)
+        [future.result() for future in futures]
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    run(main)
+""")
     assert process.stdout is not None
     assert process.stdout.readline() == "started\n"
     time.sleep(0.5)

@@ -4,7 +4,7 @@ Labels are int (N,), groups int (N,); an image without copies or known patient i
 """
 
 import numpy as np
-from sklearn.model_selection import StratifiedShuffleSplit
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedShuffleSplit
 
 from brain_mri.errors import UserError
 from brain_mri.images.groups import is_first
@@ -23,8 +23,8 @@ def assign_splits(
     their labels are not asked for, and those with a group in train or val are unused. Policies for the others:
     - official: Testing tests. Training is divided into train and validation.
     - leak_free: Testing tests. Training images with a group in Testing are unused, and of copies the first is kept.
-    - grouped: all images are assigned afresh, `settings.test` of them to test, of which one of each group of copies is
-      kept.
+    - grouped: all images are dealt afresh into `settings.folds` parts of whole groups, each with its share of every
+      class; part `settings.fold` tests, and of each group of copies one image is kept there.
     `settings.validation` is the share of what does not test. Raises UserError where the policy or a share cannot be
     met."""
     result = np.full(len(labels), EXTERNAL, dtype="<U8")
@@ -41,7 +41,7 @@ def _assign_own(
     result = np.full(len(labels), TRAIN, dtype="<U8")
     seed = settings.seed
     if settings.policy == "grouped":
-        chosen = grouped_holdout(labels, groups, settings.test, seed, "split.test")
+        chosen = assign_folds(labels, groups, settings.folds, seed) == settings.fold
         result[chosen] = np.where(is_first(copies[chosen]), TEST, UNUSED)
         seed += 1
     else:
@@ -55,6 +55,22 @@ def _assign_own(
     rest = np.flatnonzero(result == TRAIN)
     held_out = grouped_holdout(labels[rest], groups[rest], settings.validation, seed, "split.validation")
     result[rest[held_out]] = VALIDATION
+    return result
+
+
+def assign_folds(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """Return for each image its fold, int (N,), 0 to folds - 1: whole groups, the classes shared out evenly
+    (scikit-learn's StratifiedGroupKFold). Raises UserError where a class has fewer groups than there are folds."""
+    for label in np.unique(labels):
+        if (count := len(np.unique(groups[labels == label]))) < folds:
+            raise UserError(
+                f"split.folds = {folds}: class number {label} has {count} groups of copies and patients, each fold "
+                "needs one; lower split.folds or add images"
+            )
+    result = np.empty(len(labels), np.int64)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    for fold, (_, held_out) in enumerate(splitter.split(np.zeros((len(labels), 1)), labels, groups)):
+        result[held_out] = fold
     return result
 
 

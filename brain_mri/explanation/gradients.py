@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 
 from brain_mri.errors import UserError
+from brain_mri.network import keras  # loaded without TensorFlow's messages
 
 LOGITS = "logits"
 SIGN_KEEPING = (  # of maps that are not negative they make one that is not

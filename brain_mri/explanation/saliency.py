@@ -23,11 +23,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
-import keras
 import numpy as np
 
 from brain_mri.errors import UserError
 from brain_mri.explanation.gradients import Gradients, cut, differentiate, rectified_layer
+from brain_mri.network import keras  # loaded without TensorFlow's messages
 from brain_mri.network.lesion import MAP, has_lesion_map
 
 CAMS = ("grad_cam", "grad_cam_pp")
@@ -69,7 +69,7 @@ class Explainer:
         methods = self.methods if methods is None else methods
         unknown = [method for method in methods if method not in self.methods]
         if unknown:
-            raise UserError(f"gradcam.methods: {', '.join(unknown)} unknown; choose among {', '.join(self.methods)}")
+            raise UserError(f"explanation: {', '.join(unknown)} unknown; choose among {', '.join(self.methods)}")
         if images.ndim != 4 or len(classes) != len(images):
             raise ValueError(f"expected images (N, H, W, C) and N classes, found {images.shape} and {len(classes)}")
         maps = {method: np.empty(images.shape[:3], np.float32) for method in methods}

@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import cv2
-import keras
 import numpy as np
 from scipy.stats import rankdata
 
 from brain_mri.explanation.saliency import importance, normalise
+from brain_mri.network import keras  # loaded without TensorFlow's messages
 
 LIMIT = 0.25  # of a map may be left when the network is random
 MEASURES = ("rank_correlation", "ssim", "hog_correlation")

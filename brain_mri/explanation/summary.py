@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import keras
 import numpy as np
 
 from brain_mri.explanation import faithfulness, localisation, sanity
 from brain_mri.explanation.saliency import LESION_MAP, Explainer, importance
 from brain_mri.files import progress
+from brain_mri.network import keras  # loaded without TensorFlow's messages
 from brain_mri.params import Params
 from brain_mri.statistics.intervals import mean_interval
 
@@ -142,12 +142,12 @@ def faithful(
     The table is {method: {curve: mean}}; the curves {curve: {method: (fractions,)}}, at `faithfulness.FRACTIONS`."""
     table: dict = {}
     curves: dict[str, dict[str, np.ndarray]] = {kind: {} for kind in faithfulness.FRACTIONS}
-    options = {"batch_size": params.evaluate.batch_size, "seed": params.evaluate.seed}
+    batch_size, seed = params.evaluate.batch_size, params.evaluate.seed
     for method in progress(maps, f"{what}: faithfulness", len(maps)):
         table[method], relevance = {}, importance(maps[method])
         for kind, fractions in faithfulness.FRACTIONS.items():
-            predict = model.predict_on_batch
-            values = faithfulness.curves(kind, cases.images, relevance, cases.targets, predict, **options)
+            given = (cases.images, relevance, cases.targets, model.predict_on_batch, fractions)
+            values = faithfulness.curves(kind, *given, batch_size, seed)
             table[method][kind] = mean(np.clip(faithfulness.area(values, fractions), 0, 1), cases.groups, params)
             curves[kind][method] = values.mean(axis=0)
     return table, curves

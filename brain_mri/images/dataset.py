@@ -21,13 +21,15 @@ class ImageRecord:
 
     `path` is below `data/raw` (`<part>/<label>/<name>`, posix), `mask` below `data/masks` or ""; after the crop they
     are below `data/cropped/images` and `data/cropped/masks`. `part` is "Training", "Testing", "External", or "" where
-    the source publishes no split.
+    the source publishes no split. `patient` is what is counted, "" where unknown; `family`, which a split must not
+    tear apart, joins patients who may be one, "" for the patient alone.
     """
 
     path: str
     label: str
     part: str
     patient: str = ""
+    family: str = ""
     source: str = ""
     mask: str = ""
 

@@ -24,6 +24,13 @@ def merge_groups(groups: Integers, names: NDArray[np.str_]) -> Integers:
     return connected_groups(first, second, len(groups))
 
 
+def merge_links(groups: Integers, first: Integers, second: Integers) -> Integers:
+    """Group number (N,) of each image, where images of one group belong together, and `first[i]` and `second[i]`."""
+    within = pairs_with_first(groups)
+    one, other = np.concatenate([within[:, 0], first]), np.concatenate([within[:, 1], second])
+    return connected_groups(one, other, len(groups))
+
+
 def pairs_with_first(values: np.ndarray) -> Integers:
     """(P, 2): the first place of each value, paired with every later place of it."""
     _, first, inverse = np.unique(values, return_index=True, return_inverse=True)

@@ -1,8 +1,8 @@
-"""A healthy head on a slice: what each tissue looks like in one image, and the painting of it.
+"""A healthy head on a slice: the brightness of each tissue in one image, and the painting of it.
 
 Brightness is in units of white matter: 1 is white matter, on T1 before and after contrast medium alike. After contrast
-medium (look.contrast) what has no blood-brain barrier shines in every head: dura and sinuses, mucosa, pituitary gland,
-cavernous sinus, veins. So no bright spot by itself is a lesion.
+medium (weighting.contrast) what has no blood-brain barrier shines in every head: dura and sinuses, mucosa,
+pituitary gland, cavernous sinus, veins. So no bright spot by itself is a lesion.
 """
 
 import functools
@@ -21,14 +21,14 @@ CONTRAST_SHARE = 0.93  # of images taken after contrast medium; without it a tum
 
 
 @dataclass(frozen=True)
-class Look:
+class Weighting:
     """contrast: whether contrast medium was given; tissue: brightness by tissue, white matter 1."""
 
     contrast: bool
     tissue: dict[str, float]
 
 
-def draw_look(rng: np.random.Generator) -> Look:
+def draw_weighting(rng: np.random.Generator) -> Weighting:
     """Draw the weighting of one image."""
     contrast = bool(rng.random() < CONTRAST_SHARE)
     fat = rng.uniform(1.3, 1.9)
@@ -52,13 +52,13 @@ def draw_look(rng: np.random.Generator) -> Look:
         "artery": artery,
         "dura": dura,
     }
-    return Look(contrast, tissue)
+    return Weighting(contrast, tissue)
 
 
-def paint_head(place: Section, look: Look, rng: np.random.Generator) -> Field:
+def paint_head(place: Section, weighting: Weighting, rng: np.random.Generator) -> Field:
     """Brightness of the healthy head on a slice, float64 (H, W), white matter 1; before coil, noise and blur."""
-    level, hull, mm, shape = look.tissue, place.hull, place.spacing, place.hull.shape
-    image = _brain(place, look, rng)
+    level, hull, mm, shape = weighting.tissue, place.hull, place.spacing, place.hull.shape
+    image = _brain(place, weighting, rng)
     thick = rng.uniform(0.8, 1.2) * np.exp(0.12 * smooth_noise(rng, shape, 40 / mm))
     filled = np.clip(0.6 + 0.5 * smooth_noise(rng, shape, 12 / mm), 0, 1)
     for start, tissue in LAYERS:
@@ -80,11 +80,11 @@ def paint_head(place: Section, look: Look, rng: np.random.Generator) -> Field:
     return over(image, level["air"], place.skin / mm)
 
 
-def _brain(place: Section, look: Look, rng: np.random.Generator) -> Field:
+def _brain(place: Section, weighting: Weighting, rng: np.random.Generator) -> Field:
     # The template is an average of 152 heads: sharpening gives back some of the cortex's edges.
     blurred = ndimage.gaussian_filter(place.t1, 3 / place.spacing)
     t1 = place.t1 + rng.uniform(0.3, 1.0) * (place.t1 - blurred)
-    csf, grey = look.tissue["csf"], look.tissue["grey"]
+    csf, grey = weighting.tissue["csf"], weighting.tissue["grey"]
     image = np.interp(t1, (0, 60, 150, 215, 255), (csf, csf, grey, 1.0, 1.04))
     return image * (1 + 0.03 * smooth_noise(rng, t1.shape, 4 / place.spacing))
 

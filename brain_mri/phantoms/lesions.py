@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from brain_mri.phantoms.anatomy import SELLA, Field, Section
-from brain_mri.phantoms.head import Look, over, smooth_noise
+from brain_mri.phantoms.head import Weighting, over, smooth_noise
 
 Mask = NDArray[np.bool_]
 Drawn = tuple[Field, Mask]
@@ -28,12 +28,7 @@ Drawn = tuple[Field, Mask]
 RADII = {"glioma": (14, 27), "meningioma": (12, 24), "pituitary": (9, 16)}
 
 
-def add_lesion(label: str, image: Field, place: Section, look: Look, rng: np.random.Generator) -> Drawn:
-    """Draw a tumour of class `label` into `image` (float64 (H, W), white matter 1): the new image and the mask."""
-    return DRAW[label](image, place, look, rng)
-
-
-def _glioma(image: Field, place: Section, look: Look, rng: np.random.Generator) -> Drawn:
+def _glioma(image: Field, place: Section, weighting: Weighting, rng: np.random.Generator) -> Drawn:
     radius, mm, shape = _radius("glioma", rng), place.spacing, image.shape
     sella = _from_sella(place)
     where = (place.white > 110) & (place.hull < -0.5 * radius) & (sella > radius + 12) & (place.z > -60)
@@ -43,7 +38,7 @@ def _glioma(image: Field, place: Section, look: Look, rng: np.random.Generator) 
     depth = _blob(place, row, column, radius, rng.uniform(1, 1.5), 0.3, rng) + 1.6 * smooth_noise(rng, shape, 4 / mm)
     depth, mask = _one_piece(np.minimum(depth, -place.hull - 1))
     texture = smooth_noise(rng, shape, 3 / mm)
-    takes_up = look.contrast and rng.random() < 0.93
+    takes_up = weighting.contrast and rng.random() < 0.93
     rim = rng.uniform(1.4, 2.1) if takes_up else rng.uniform(0.5, 0.65)
     core, swollen, share, reach = rng.uniform((0.25, 0.5, 0.75, 5), (0.45, 0.62, 1.0, 20))
     thickness = rng.uniform(2.5, 6) * np.exp(0.45 * smooth_noise(rng, shape, 6 / mm))
@@ -54,7 +49,7 @@ def _glioma(image: Field, place: Section, look: Look, rng: np.random.Generator) 
     return over(image, core * (1 + 0.12 * texture), (depth - thickness) / mm), mask
 
 
-def _meningioma(image: Field, place: Section, look: Look, rng: np.random.Generator) -> Drawn:
+def _meningioma(image: Field, place: Section, weighting: Weighting, rng: np.random.Generator) -> Drawn:
     radius, mm, shape = _radius("meningioma", rng), place.spacing, image.shape
     apart = _from_sella(place) > radius + 12
     convex = (np.abs(place.hull - 0.3) < 0.8) & apart & (place.z > -50)
@@ -68,18 +63,18 @@ def _meningioma(image: Field, place: Section, look: Look, rng: np.random.Generat
     row, column = row + down * inwards, column + right * inwards
     blob = _blob(place, row, column, radius, rng.uniform(1, 1.3), 0.12, rng) + 0.4 * smooth_noise(rng, shape, 4 / mm)
     depth, mask = _one_piece(np.minimum(blob, wall))
-    level = rng.uniform(1.5, 2.1) if look.contrast else rng.uniform(0.55, 0.7)
+    level = rng.uniform(1.5, 2.1) if weighting.contrast else rng.uniform(0.55, 0.7)
     image = _push(image, place, row, column, radius, rng.uniform(0, 0.35))
     cleft = np.minimum(1.4 - np.abs(blob + 0.4), np.minimum(wall - 1, -place.hull - 2))
-    image = over(image, look.tissue["csf"] + rng.uniform(0, 0.4), cleft / mm)
+    image = over(image, weighting.tissue["csf"] + rng.uniform(0, 0.4), cleft / mm)
     length = rng.uniform(6, 18)
-    if look.contrast:
+    if weighting.contrast:
         tail = np.minimum(1.7 * (1 + blob / length) - np.abs(wall - 0.7), blob + length)
         image = over(image, 0.95 * level, tail / mm)
     return over(image, level * (1 + 0.04 * smooth_noise(rng, shape, 5 / mm)), depth / mm), mask
 
 
-def _pituitary(image: Field, place: Section, look: Look, rng: np.random.Generator) -> Drawn:
+def _pituitary(image: Field, place: Section, weighting: Weighting, rng: np.random.Generator) -> Drawn:
     radius, mm, shape = _radius("pituitary", rng), place.spacing, image.shape
     rises = place.plane != "axial"
     nearest = np.unravel_index(np.argmin(_from_sella(place)), shape)
@@ -91,7 +86,7 @@ def _pituitary(image: Field, place: Section, look: Look, rng: np.random.Generato
         top, side = row - 0.6 * (radius + upper) / mm, column + rng.normal(0, 1.5) / mm
         depth = np.maximum(depth, _blob(place, top, side, upper, 1.1, 0.12, rng))
     depth, mask = _one_piece(depth + 0.5 * smooth_noise(rng, shape, 4 / mm))
-    level = rng.uniform(1.4, 2.0) if look.contrast else rng.uniform(0.6, 0.8)
+    level = rng.uniform(1.4, 2.0) if weighting.contrast else rng.uniform(0.6, 0.8)
     image = over(image, level * (1 + 0.07 * smooth_noise(rng, shape, 4 / mm)), depth / mm)
     if rng.random() < 0.2:
         cyst = _blob(place, row, column, 0.5 * radius, 1.3, 0.2, rng)
@@ -99,7 +94,8 @@ def _pituitary(image: Field, place: Section, look: Look, rng: np.random.Generato
     return image, mask
 
 
-DRAW: dict[str, Callable[[Field, Section, Look, np.random.Generator], Drawn]] = {
+# By class: draw a tumour into an image (float64 (H, W), white matter 1); returns the new image and the mask.
+LESIONS: dict[str, Callable[[Field, Section, Weighting, np.random.Generator], Drawn]] = {
     "glioma": _glioma,
     "meningioma": _meningioma,
     "pituitary": _pituitary,

@@ -1,6 +1,6 @@
 """Brain MRI phantoms: slices of a drawn head with a drawn tumour, or none, and the tumour's exact mask.
 
-One image is one call: a slice of the ICBM152 brain in a drawn head (anatomy), turned, scaled and bent; a T1 look
+One image is one call: a slice of the ICBM152 brain in a drawn head (anatomy), turned, scaled and bent; a T1 image
 before or after contrast medium (head); a tumour of the class (lesions); a scanner: point spread, coil sensitivity,
 gain, Rician noise (Gudbjartsson & Patz, Magnetic Resonance in Medicine 34:910-914, 1995). About 0.8 to 1.1 mm per
 pixel, odd sizes, black borders.
@@ -32,11 +32,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from brain_mri.errors import UserError
-from brain_mri.phantoms.anatomy import SELLA, Field, Section, load_template, section
-from brain_mri.phantoms.head import draw_look, paint_head, smooth_noise
-from brain_mri.phantoms.lesions import add_lesion
-
-__all__ = ["CLASSES", "Phantom", "load_template", "phantom"]
+from brain_mri.phantoms.anatomy import SELLA, Field, Section, section
+from brain_mri.phantoms.head import draw_weighting, paint_head, smooth_noise
+from brain_mri.phantoms.lesions import LESIONS
 
 CLASSES = ("glioma", "meningioma", "notumor", "pituitary")
 
@@ -91,13 +89,13 @@ def phantom(label: str, seed: int, index: int) -> Phantom:
         raise UserError(f"phantom class: {label!r}, expected one of {', '.join(CLASSES)}")
     rng, lesion_rng = np.random.default_rng((seed, index)).spawn(2)
     place = _draw_slice(rng)
-    look = draw_look(rng)
-    healthy = paint_head(place, look, rng)
+    weighting = draw_weighting(rng)
+    healthy = paint_head(place, weighting, rng)
     scan = _draw_scanner(place, rng)
     lesion_free = scan(healthy)
     if label == "notumor":
         return Phantom(lesion_free, np.zeros_like(lesion_free), lesion_free)
-    diseased, mask = add_lesion(label, healthy, place, look, lesion_rng)
+    diseased, mask = LESIONS[label](healthy, place, weighting, lesion_rng)
     return Phantom(scan(diseased), np.where(mask, 255, 0).astype(np.uint8), lesion_free)
 
 

@@ -189,10 +189,12 @@ def inverse_factor(covariance: np.ndarray) -> np.ndarray:
     LAPACK would be faster, but its last bits depend on the make of CPU."""
     size = len(covariance)
     rows = np.hstack([covariance, np.eye(size)])
+    products = np.empty_like(rows)
     for k in range(size):
         kept = slice(k, size + k + 1)  # left of these all is eliminated, right of them nothing has begun
         rows[k, kept] /= np.sqrt(rows[k, k])
-        rows[k + 1 :, kept] -= rows[k, k + 1 : size, None] * rows[k, kept]
+        np.multiply(rows[k, k + 1 : size, None], rows[k, kept], out=products[k + 1 :, kept])
+        rows[k + 1 :, kept] -= products[k + 1 :, kept]
     return rows[:, size:]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasPath, BaseModel, ConfigDict, Field, ValidationError
 
 import brain_mri
 from brain_mri import results
@@ -31,21 +31,16 @@ class Card(BaseModel):
 
 @dataclass(frozen=True)
 class Study:
-    """A study's model file and how to use it.
-
-    `digest` is the model file's SHA-256, and `onnx` the same network for a quick start; None: the study has none.
-    `threshold` is the calibrated confidence, 0 to 1, below which a person decides; None: never. `guard` is the file of
-    the detector of what is no brain MRI; None: the study has none. `notes` say what is missing, a line each.
-    """
+    """A study's model file and how to use it."""
 
     params: Params
     model: Path
-    digest: str
-    onnx: Path | None
+    digest: str  # SHA-256 of the model file
+    onnx: Path | None  # the same network for a quick start; None: the study has none
     card: Card
-    threshold: float | None
-    guard: Path | None
-    notes: list[str]
+    threshold: float | None  # the calibrated confidence, 0 to 1, below which a person decides; None: never
+    guard: Path | None  # the detector of what is no brain MRI; None: the study has none
+    notes: list[str]  # what is missing, a line each
 
     @property
     def offered(self) -> str:
@@ -72,26 +67,19 @@ def open_study(folder: Path | None = None, pipeline: str | None = None) -> Study
         raise UserError(f"{folder}: no study (it has no params.yaml); name a folder such as studies/compact")
     params = load_params(folder / "params.yaml")
     pipeline = pipeline or params.pipeline
-    model, guard = (folder / "models" / f"{pipeline}{ending}" for ending in (".keras", "-guard.npz"))
+    model = folder / "models" / f"{pipeline}.keras"
     card = read_card(model, f"run `dvc repro {folder / 'dvc.yaml'}`")
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    guard_file = model.with_name(f"{pipeline}-guard.npz")
+    onnx, guard = (path if path.is_file() else None for path in (model.with_suffix(".onnx"), guard_file))
     metrics = folder / "metrics" / f"{pipeline}.json"
     threshold = read_threshold(metrics)
     notes = []
     if threshold is None:
         notes.append(f"{metrics}: no threshold of confidence; every answer stands, none is left to a person")
-    if not guard.is_file():
-        notes.append(f"{guard}: not there; no warning of images that are no brain MRI (the stage guard makes it)")
-    onnx = model.with_suffix(".onnx")
-    return Study(
-        params,
-        model,
-        hashlib.sha256(model.read_bytes()).hexdigest(),
-        onnx if onnx.is_file() else None,
-        card,
-        threshold,
-        guard if guard.is_file() else None,
-        notes,
-    )
+    if not guard:
+        notes.append(f"{guard_file}: not there; no warning of images that are no brain MRI (the stage guard makes it)")
+    return Study(params, model, digest, onnx, card, threshold, guard, notes)
 
 
 def read_card(model: Path, remedy: str) -> Card:
@@ -110,18 +98,13 @@ def read_card(model: Path, remedy: str) -> Card:
         raise UserError(f"{model}: not a model of this project ({reason}); remove it and {remedy}") from None
 
 
-class _Selective(results.Result):
-    model_config = ConfigDict(extra="ignore")
-    threshold: float | None
-
-
 class _Metrics(results.Result):
     """What is needed of metrics/*.json, whatever else an older study's has."""
 
     model_config = ConfigDict(extra="ignore")
-    selective: _Selective
+    threshold: float | None = Field(validation_alias=AliasPath("selective", "threshold"))
 
 
 def read_threshold(metrics: Path) -> float | None:
     """Read the confidence that the study asks of an answer; None where it found none or was not evaluated."""
-    return results.read(metrics, _Metrics).selective.threshold if metrics.is_file() else None
+    return results.read(metrics, _Metrics).threshold if metrics.is_file() else None

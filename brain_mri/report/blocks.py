@@ -4,42 +4,30 @@ They hold plain text and plain numbers, never markup: the template escapes all o
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 TONES = ("bad", "caution", "unknown", "result")  # in the order in which a reader must see them
 
 
-@dataclass(frozen=True)
-class Block:
-    @property
-    def kind(self) -> str:
-        return type(self).__name__.lower()
-
-
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """A sentence that a reader must see; `tone` is one of TONES."""
 
     tone: str
     text: str
 
 
-@dataclass(frozen=True)
-class Findings(Block):
+class Findings(NamedTuple):
     items: Sequence[Finding]
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """A figure of a table, with its interval below where it has one."""
 
     text: str
     interval: str = ""
 
 
-@dataclass(frozen=True)
-class Table(Block):
+class Table(NamedTuple):
     """Rows under a header; the first column names the row, the others are what `words.cell` takes."""
 
     caption: str
@@ -48,8 +36,7 @@ class Table(Block):
     words: bool = False  # every column holds words: aligned to the left
 
 
-@dataclass(frozen=True)
-class Chart(Block):
+class Chart(NamedTuple):
     """A chart to hover: a figure of Plotly as plain data, its content in words, and its numbers as a table."""
 
     name: str  # unique in the page: letters, digits, hyphens
@@ -60,62 +47,53 @@ class Chart(Block):
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Charts(Block):
+class Charts(NamedTuple):
     """Charts that stand side by side where there is room."""
 
     items: Sequence[Chart]
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     data: str  # a data: address
     alt: str
     caption: str = ""
     wide: bool = False
 
 
-@dataclass(frozen=True)
-class Pictures(Block):
+class Pictures(NamedTuple):
     items: Sequence[Picture]
 
 
-@dataclass(frozen=True)
-class Missing(Block):
+class Missing(NamedTuple):
     """What the study does not have, and the command that makes it."""
 
     what: str
     command: str
 
 
-@dataclass(frozen=True)
-class Commands(Block):
+class Commands(NamedTuple):
     lines: Sequence[tuple[str, str]]  # command, what it does
 
 
-@dataclass(frozen=True)
-class Links(Block):
+class Links(NamedTuple):
     """Names with an address each; only https and http addresses become links."""
 
     title: str
     items: Sequence[str]
 
 
-@dataclass(frozen=True)
-class Heading(Block):
+class Heading(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True)
-class More(Block):
+class More(NamedTuple):
     """Blocks behind a line that opens them."""
 
     summary: str
     blocks: Sequence[Any]
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     name: str  # its anchor
     title: str
     blocks: Sequence[Any]

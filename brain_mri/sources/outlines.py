@@ -1,8 +1,6 @@
 """Lesion outlines, a polygon an image, to masks. Format and making: `data/outlines/README.md`."""
 
-import gzip
 import math
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +14,8 @@ from brain_mri.images.badimage import BadImage, Limits
 from brain_mri.images.dataset import ImageRecord
 from brain_mri.images.decode import image_shape, read_file, read_grey
 from brain_mri.sources.raw import mask_png
-from brain_mri.sources.table import read_table
+from brain_mri.sources.table import read_table_file
 
-MAX_BYTES = 256 * 2**20  # unpacked
 LEAST_FIT = 0.8  # the published outlines reach 0.89 and 0.91; mirrored, scaled by 5 % or shuffled ones 0.63 at most
 FIT_SAMPLE = 200  # images looked at, evenly spread: a standard error of 2 %
 LEAST_SAMPLE = 20
@@ -37,15 +34,8 @@ def read_outlines(path: Path) -> dict[str, np.ndarray]:
 
     Reads a `.csv.gz` with the columns `path` and `polygon` (`x,y x,y ...`). Raises UserError that names the line.
     """
-    try:
-        with gzip.open(path) as file:
-            data = file.read(MAX_BYTES)
-    except FileNotFoundError:
-        raise UserError(f"{path}: not there; fetch it again, or leave dataset.outlines empty") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path}: not a whole gzip file ({error}); fetch it again") from None
     outlines = {}
-    for row in read_table(data, str(path), ("path", "polygon")):
+    for row in read_table_file(path, ("path", "polygon")):
         try:
             polygon = np.array([[float(number) for number in point.split(",")] for point in row["polygon"].split()])
         except ValueError:

@@ -2,11 +2,15 @@
 
 import csv
 import difflib
+import gzip
 import io
+import zlib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from brain_mri.errors import UserError
 
+MAX_BYTES = 256 * 2**20  # of a table, unpacked
 Row = dict[str, str]  # cells by column, stripped; under "place" the file and line, for messages
 
 
@@ -44,6 +48,18 @@ def read_table(data: bytes, name: str, required: Sequence[str], optional: Sequen
     if not rows:
         raise UserError(f"{name}: no line besides the header")
     return rows
+
+
+def read_table_file(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> list[Row]:
+    """Rows of a `.csv` or `.csv.gz`, as `read_table` gives them; raises UserError where it is not there or broken."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            data = file.read(MAX_BYTES)
+    except FileNotFoundError:
+        raise UserError(f"{path}: not there; fetch it again, or set its key in params.yaml to null") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path}: not a whole gzip file ({error}); fetch it again") from None
+    return read_table(data, str(path), required, optional)
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -77,8 +77,8 @@ def changes(study: Path, revision: str | None = None, files: bool = False) -> li
     """Return what the study's dvc.yaml, params.yaml and code hold otherwise than its dvc.lock says, stage by stage.
 
     `revision`: the one whose dvc.lock is meant, None: the working tree's. `files`: also the stages' other inputs and
-    outputs, as far as they are there; in a fresh clone these are the metrics and plots that are committed. UserError
-    where DVC cannot read dvc.yaml or dvc.lock.
+    outputs that are single files and there; in a fresh clone these are the committed metrics and plots (of a folder of
+    pictures git may hold a part). UserError where DVC cannot read dvc.yaml or dvc.lock.
     """
     # Imported here because it takes a second.
     from dvc.dvcfile import load_file  # type: ignore[import-untyped]
@@ -118,7 +118,7 @@ def _of_stage(stage: Any, entry: dict, params: dict, study: Path, files: bool) -
     for item in [*stage.deps, *(stage.outs if files else [])]:
         path = Path(item.fs_path).resolve()
         is_code = any(path.is_relative_to(code / folder) for folder in CODE)
-        if item.hash_name == "params" or not (is_code or (files and item.exists)) or not item.workspace_status():
+        if item.hash_name == "params" or not (is_code or (files and path.is_file())) or not item.workspace_status():
             continue
         now = item.get_hash().value[:8] if item.exists else ABSENT
         place = path.relative_to(code if is_code else study).as_posix()

@@ -1,9 +1,15 @@
 """A line before one worker: work is done in turn, and who comes when the line is full is sent away at once."""
 
 import asyncio
+import sys
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from starlette.exceptions import HTTPException
+
+from brain_mri.images.badimage import BadImage
 
 T = TypeVar("T")
 
@@ -20,12 +26,20 @@ class Line:
         self._thread = ThreadPoolExecutor(1, name)
 
     async def do(self, work: Callable[..., T], *arguments: object) -> T:
-        """Return `work(*arguments)`, or raise what it raises; raises Busy where too many wait."""
+        """Return `work(*arguments)`; raises Busy where too many wait, BadImage as the work does, and HTTPException for
+        what nobody foresaw, noted on stderr without its message, which may quote an image's data."""
         if self.waiting >= self.most:
             raise Busy
         self.waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+        except BadImage:
+            raise
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{place.name}, {place.filename}:{place.lineno}"
+            print(f"brain-mri app: {type(error).__name__} in {where}", file=sys.stderr)
+            raise HTTPException(500) from None
         finally:
             self.waiting -= 1
 

@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 from brain_mri.errors import UserError
 from brain_mri.files import read_csv
@@ -16,8 +16,7 @@ EACH = 2  # images of a class
 SEED = 2_000_000_000  # no study trains on this one unless someone is bent on it
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """A phantom of a class; `read` gives its PNG, the first time perhaps after seconds."""
 
     label: str

@@ -5,12 +5,10 @@ that is sent leads to a file: what is served was read when the service was made.
 """
 
 import asyncio
-import sys
-import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from starlette.applications import Starlette
@@ -19,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -31,13 +29,13 @@ from brain_mri.web.page import render
 from brain_mri.web.samples import samples
 from brain_mri.web.words import PROBLEMS, methods_of, refusal
 
-T = TypeVar("T")
 MOST_BYTES = 64 * 2**20  # of a file
 MOST_HELD = 256 * 2**20  # bytes of all files together that are arriving or waiting
 MOST_SECONDS = 60  # for a file to arrive
 WAITING = 40  # images, and as many maps, that are under way or wait
 WAITING_SAMPLES = 400
 LOCAL = ["127.0.0.1", "localhost", "[::1]", "::1"]
+FOLDER = Path(__file__).parent / "static"
 STATIC = {"page.css": "text/css", "page.js": "text/javascript"}
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -65,19 +63,18 @@ class Service:
         shown = samples(study.model.parent.parent, study.params)
         self.samples = {f"{number}.png": sample for number, sample in enumerate(shown)}
         self.limits = limits(classifier)
-        self.page = render(study, self.samples, self.limits, MOST_BYTES, local)
-        self.legend = legend(study.params.plots.heatmap)
-        self.static = {name: (Path(__file__).parent / "static" / name).read_bytes() for name in STATIC}
+        page = render(study, self.samples, self.limits, MOST_BYTES, local).encode()
+        static = {f"/{name}": ((FOLDER / name).read_bytes(), kind) for name, kind in STATIC.items()}
+        colours = legend(study.params.plots.heatmap)
+        self.fixed = {"/": (page, "text/html"), "/legend.png": (colours, "image/png"), **static}
 
     def app(self) -> Starlette:
         """The application."""
         routes = [
-            Route("/", self.show),
-            Route("/legend.png", self.show_legend),
+            *(Route(path, self.show) for path in self.fixed),
             Route("/samples/{name}", self.show_sample),
             Route("/answer", self.give_answer, methods=["POST"]),
             Route("/map", self.give_map, methods=["POST"]),
-            *(Route(f"/{name}", self.show_static) for name in STATIC),
         ]
         # A site elsewhere can give its own name this computer's address, and read answers as if they were its own.
         hosts = LOCAL if self.local else ["*"]
@@ -93,20 +90,14 @@ class Service:
         self.maps.ahead(lambda: self.classifier.explain(crops, [self.classifier.classes[0]]))
 
     async def show(self, request: Request) -> Response:
-        return HTMLResponse(self.page)
-
-    async def show_legend(self, request: Request) -> Response:
-        return Response(self.legend, media_type="image/png")
-
-    async def show_static(self, request: Request) -> Response:
-        name = request.url.path.removeprefix("/")
-        return Response(self.static[name], media_type=STATIC[name])
+        content, kind = self.fixed[request.url.path]
+        return Response(content, media_type=kind)
 
     async def show_sample(self, request: Request) -> Response:
         sample = self.samples.get(request.path_params["name"])
         if sample is None:
             raise HTTPException(404)
-        return Response(await done(self.drawing, sample.read), media_type="image/png")
+        return Response(await self.drawing.do(sample.read), media_type="image/png")
 
     async def give_answer(self, request: Request) -> Response:
         """The body is a file; `ending` is the end of its name, `slice` the number of a volume's slice."""
@@ -115,7 +106,7 @@ class Service:
             raise HTTPException(400)
         number = None if slice is None else int(slice)
         async with self.received(request) as data:
-            return JSONResponse(await done(self.answers, answer, self.classifier, data, ending, number))
+            return JSONResponse(await self.answers.do(answer, self.classifier, data, ending, number))
 
     async def give_map(self, request: Request) -> Response:
         """The body is the crop that came with an answer; `method` and `class` say what is explained."""
@@ -123,7 +114,7 @@ class Service:
         if method not in methods_of(self.classifier.study) or name not in self.classifier.classes:
             raise HTTPException(400)
         async with self.received(request) as data:
-            image = await done(self.maps, heat_map, self.classifier, data, method, name)
+            image = await self.maps.do(heat_map, self.classifier, data, method, name)
             return Response(image, media_type="image/png")
 
     @asynccontextmanager
@@ -167,20 +158,6 @@ async def arrived(request: Request) -> bytes:
         raise HTTPException(408) from None
     except ClientDisconnect:
         raise HTTPException(400) from None
-
-
-async def done(line: Line, work: Callable[..., T], *arguments: object) -> T:
-    """Have work done in a line; what nobody foresaw is noted without its message, which may quote an image's data."""
-    try:
-        return await line.do(work, *arguments)
-    except (BadImage, Busy):
-        raise
-    except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        print(
-            f"brain-mri app: {type(error).__name__} in {place.name}, {place.filename}:{place.lineno}", file=sys.stderr
-        )
-        raise HTTPException(500) from None
 
 
 class SecurityHeaders:
