@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import matplotlib
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from brain_mri.architectures import ARCHITECTURES, Architecture
 from brain_mri.errors import UserError, one_line
+from brain_mri.files import read_yaml
 
 PIPELINES = ("noaug", "aug")  # without and with augmentation
 
@@ -322,11 +322,9 @@ class Params(Section):
 def load_params(path: Path | str = "params.yaml") -> Params:
     """Read and check the study's parameters; raises UserError with one line that names the key."""
     try:
-        values = yaml.safe_load(Path(path).read_text())
+        values = read_yaml(path)
     except FileNotFoundError:
         raise UserError(f"{path}: not there; run a stage in a study's folder, or let `dvc repro` do it") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: holds no keys; expected the sections {', '.join(Params.model_fields)}")
     try:

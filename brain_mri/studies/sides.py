@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from brain_mri.errors import UserError
+from brain_mri.files import parse_yaml
 from brain_mri.studies.git import git
 
 PIPELINES = ("noaug", "aug")
@@ -77,9 +77,8 @@ class Files:
             path, no_study if path == "params.yaml" else f"the study was not run up to there: `{self.run}`"
         )
         try:
-            loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-            values = json.loads(text) if path.endswith(".json") else yaml.load(text, loader)
-        except (ValueError, yaml.YAMLError) as error:
+            values = json.loads(text) if path.endswith(".json") else parse_yaml(text, path)
+        except (ValueError, UserError) as error:
             raise UserError(f"{self.where}: {path} is broken ({' '.join(str(error).split())[:120]})") from None
         if not isinstance(values, dict):
             raise UserError(f"{self.where}: {path} holds no keys; run `{self.run}`")
