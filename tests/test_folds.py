@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from brain_mri.evaluation.patients import vote
+from brain_mri.studies.folds import vote
 
 
 def test_most_slices_decide_and_then_the_mean() -> None:
