@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from brain_mri.errors import UserError
 from brain_mri.images.badimage import BadImage, Limits, Reason, Refused
 from brain_mri.images.decode import check_file
-from brain_mri.sources.names import normal_path
+from brain_mri.sources.names import find_file, normal_path
 
 MAX_ENTRIES = 500_000
 MAX_BYTES = 64 * 2**30  # unpacked, of all files together
@@ -68,16 +68,25 @@ class Container:
 def locate(name: str, downloads: Path, hint: str = "") -> Path:
     """Find the data set `name`, as a zip or a folder: where BRAIN_MRI_DATA points, else in `downloads`.
 
+    BRAIN_MRI_DATA may begin with `~`; a relative path is seen from the folder that holds `downloads`. In the temporary
+    copy of the repository in which DVC runs an experiment (`--temp`, `--queue`), the repository itself counts too.
     Raises UserError that says where it was looked for and, with `hint` ("get it from ..."), where it is to be had.
     """
-    folder = Path(os.environ.get("BRAIN_MRI_DATA") or downloads)
-    for place in (folder / f"{name}.zip", folder / name):
-        if place.exists():
-            return place
+    named = os.environ.get("BRAIN_MRI_DATA")
+    roots = [downloads.parent.resolve()]
+    if "DVC_ROOT" in os.environ:  # DVC sets it to the repository, in a copy of it too
+        roots.append(Path(os.environ["DVC_ROOT"]).resolve())
+    # Path.expanduser raises for a user that is not there.
+    inside = Path(os.path.expanduser(named)) if named else Path(downloads.name)  # noqa: PTH111
+    folders = list(dict.fromkeys(root / inside for root in roots))
+    for folder in folders:
+        for place in (find_file(folder, f"{name}.zip"), find_file(folder, name)):
+            if place.exists():
+                return place
     raise UserError(
-        f"data set {name!r}: neither {name}.zip nor a folder {name} in {folder}; "
-        f"{f'{hint} and put' if hint else 'put'} it there, or let the environment variable "
-        "BRAIN_MRI_DATA name the folder that holds it"
+        f"data set {name!r}: neither {name}.zip nor a folder {name} in {' or '.join(map(str, folders))}"
+        f"{' (from BRAIN_MRI_DATA)' if named else ''}; {f'{hint} and put' if hint else 'put'} it there, or let the "
+        "environment variable BRAIN_MRI_DATA name the folder that holds it, by an absolute path"
     )
 
 
@@ -103,7 +112,7 @@ def _is_ignored(path: str) -> bool:
     parts = PurePosixPath(path).parts
     return (
         "__MACOSX" in parts
-        or parts[-1].lower() in ("thumbs.db", "desktop.ini", "icon\r")
+        or PurePosixPath(path).name.lower() in ("thumbs.db", "desktop.ini", "icon\r")
         or any(part.startswith(".") for part in parts)
     )
 
@@ -180,6 +189,8 @@ def _check_zip(source: Path, members: Sequence[tuple[str, zipfile.ZipInfo]]) -> 
             )
         if not _is_ignored(name) and any(unicodedata.category(mark) in ("Cc", "Zl", "Zp") for mark in name):
             raise refuse(f"the name of the entry {name!r} has a control character", "rename that file and zip it anew")
+        if normal_path(name) == "." and not name.endswith("/"):
+            raise refuse("an entry has no name", "zip its folder anew")
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise refuse(f"the entry {name!r} is a link or a device", "zip the files themselves")
         if member.flag_bits & 1:

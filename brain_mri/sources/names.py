@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 
 
 def normal_path(path: str) -> str:
-    """Return the form of a relative path that serves look-up and duplicates: Unicode's NFC, `/` between folders, without
-    `.` and empty parts; `..` stays.
+    """Return the one form of a relative path for look-up and duplicates: Unicode's NFC, `/` between folders, no `.` and
+    no empty parts; `..` stays.
 
     macOS writes letters with accents as two characters (NFD), Windows parts folders with backslashes, and `./a.png` is
     `a.png`."""
@@ -30,6 +30,6 @@ def find_file(folder: Path, path: str) -> Path:
 def _names(folder: Path) -> dict[str, str]:
     """Names in a folder by their normal form; none where there is no folder."""
     try:
-        return {normal_path(name): name for name in sorted(os.listdir(folder))}
+        return {normal_path(name): name for name in sorted(path.name for path in folder.iterdir())}
     except (OSError, ValueError):
         return {}

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import unicodedata
 from collections.abc import Callable
 from csv import DictReader
 from dataclasses import dataclass
@@ -114,7 +115,8 @@ class Side:
 
     @property
     def classes(self) -> list[str]:
-        return list(self.params["dataset"]["classes"])
+        # In the form that the stages wrote into their tables.
+        return [unicodedata.normalize("NFC", name) for name in self.params["dataset"]["classes"]]
 
     @property
     def negative(self) -> str | None:
@@ -126,7 +128,10 @@ class Side:
         return {name: self._images(name) for name in ("test", "external")}
 
     def _images(self, name: str) -> Images:
-        rows = self.files.table(f"data/predictions/{self.pipeline}_{name}.csv")
+        path = f"data/predictions/{self.pipeline}_{name}.csv"
+        rows = self.files.table(path)
+        if rows and any(f"p_{label}" not in rows[0] for label in self.classes):
+            raise UserError(f"{self.files.where}: {path} is of other classes than params.yaml; `{self.files.run}`")
         kinds = [row["part"] for row in rows]
         if name == "external":
             sources = {row["path"]: row["source"] for row in self.files.table("data/split/external.csv")}
