@@ -59,7 +59,7 @@ def test_locate_prefers_what_the_machine_says(tmp_path, monkeypatch):
 
 def test_locate_says_where_it_looked_and_looks_where_people_mean(tmp_path, monkeypatch):
     """The family: BRAIN_MRI_DATA with `~`, of a user that is not there, relative; a study below the root; the copy of
-    the repository in which DVC runs an experiment (`--temp`, `--queue`), which lacks what git ignores; a name in NFD."""
+    the repository in which DVC runs an experiment (`--temp`, `--queue`), without what git ignores; a name in NFD."""
     repository, copy = tmp_path / "repository", tmp_path / "repository/.dvc/tmp/exps/tmp1"
     write_folder(repository / "downloads/small", FILES)
     write_folder(repository / "store" / unicodedata.normalize("NFD", "hélas"), FILES)
@@ -76,7 +76,7 @@ def test_locate_says_where_it_looked_and_looks_where_people_mean(tmp_path, monke
         monkeypatch.setenv("BRAIN_MRI_DATA", named)
         assert locate("hélas", downloads).is_dir()
     for named, place in (
-        ("~nobody/x", copy / "~nobody/x"),
+        ("~no-such-user/x", copy / "~no-such-user/x"),
         ("nowhere", repository / "nowhere"),
         ("~/x", repository / "x"),
     ):
@@ -207,7 +207,7 @@ def test_links_of_a_folder_are_followed_and_pipes_and_names_held_back(tmp_path):
         ("none.png", container.NOT_FETCHED),
         ("circle.png", container.NOT_FETCHED),
         ("above", "not an image: not an ordinary file"),
-        ("back", "not an image: not an ordinary file"),
+        ("more", "not an image: not an ordinary file"),
         ("pipe.png", "not an image: not an ordinary file"),
         ("\\udcff.png", "name is not UTF-8"),
     }

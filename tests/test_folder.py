@@ -189,7 +189,7 @@ def test_names_have_one_form(tmp_path, form, spell):
     source = write_folder(tmp_path / "mine", {normalize(form, name): data for name, data in files.items()})
     assert unpack(find_file(source, "tabelle-ü.csv"), tmp_path, CLASSES, LIMITS).records == [
         ImageRecord("cat scan/a.png", "cat scan", "", "p1"),
-        ImageRecord("tümör/a.png", "tümör", "", "é", "", "tümör/a.png.png"),
+        ImageRecord("tümör/a.png", "tümör", "", "é", mask="tümör/a.png.png"),
     ]
     folders = write_folder(tmp_path / "other", {normalize(form, name): files[name] for name in (A, B)})
     assert [record.path for record in unpack(folders, tmp_path, CLASSES, LIMITS).records] == [A, B]
