@@ -159,7 +159,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     for number, image in enumerate(IMAGES):
         write_png(tmp_path / f"data/cropped/images/{number}.png", image[..., 0])
-    samples = [Sample(f"{number}.png", CLASSES[0], "", "", "", "", "0") for number in range(len(IMAGES))]
+    samples = [Sample(f"{number}.png", CLASSES[0], "", group="0") for number in range(len(IMAGES))]
     write_samples(tmp_path / "data/split/test.csv", samples)
     for pipeline in ("noaug", "aug"):
         save(untrained("compact"), tmp_path / f"models/{pipeline}.keras", CARD)

@@ -32,7 +32,7 @@ def make_study(folder: Path) -> None:
             image = np.clip(disc + rng.normal(20, 4, disc.shape), 0, 255).astype(np.uint8)
             path = f"{name}_{index}.png"
             write_png(folder / "data/cropped/images" / path, image)
-            rows.append(Sample(path, CLASSES[index % 4], "", "", "", "", "0"))
+            rows.append(Sample(path, CLASSES[index % 4], "", group="0"))
         write_samples(folder / f"data/split/{name}.csv", rows)
     for seed, pipeline in enumerate(("noaug", "aug")):
         model = network(seed=seed)

@@ -114,7 +114,7 @@ def test_another_run_s_state_is_told_of_and_goes_with_the_result(
 def test_the_name_covers_the_script_and_all_it_loads_and_noaug_loads_no_augmentation(tmp_path: Path) -> None:
     values = VALUES | {"model": VALUES["model"] | {"image_size": 32}, "train": VALUES["train"] | {"batch_size": 4}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    samples = [Sample(f"{i}.png", values["dataset"]["classes"][i % 4], "", "", "", "", "0") for i in range(8)]
+    samples = [Sample(f"{i}.png", values["dataset"]["classes"][i % 4], "", group="0") for i in range(8)]
     for sample in samples:
         write_png(tmp_path / "data/cropped/images" / sample.path, np.full((40, 40), 9, np.uint8))
     for name in ("train", "val"):
