@@ -99,7 +99,7 @@ def epoch(options: argparse.Namespace) -> Work:
     for place in range(options.images):  # one after the other, as files are read: no second copy while it fills
         images[place] = few.images[place % options.batch]
     training = Examples(images, np.arange(options.images) % len(params.dataset.classes))
-    drawn = Policy(training, params).draw
+    drawn = Policy(training, params, HEADS).draw
     count = options.steps * options.batch
     touched = np.linspace(0, options.images - 1, count).astype(int)  # every part of the images
 
@@ -140,7 +140,7 @@ def drawing(options: argparse.Namespace, params: Params) -> Callable[[np.ndarray
     examples = heads(params, options.steps * options.batch)
     if options.pipeline == "noaug" or not params.augment.counterfactual.changes_any:
         examples.masks = examples.outlined = None  # as where no network and no policy asks for them
-    return Policy(examples, params).draw if options.pipeline == "aug" else lambda indices, of: examples[indices]
+    return Policy(examples, params, HEADS).draw if options.pipeline == "aug" else lambda indices, of: examples[indices]
 
 
 def network(params: Params) -> Any:

@@ -54,7 +54,7 @@ def test_the_map_stays_in_its_range() -> None:
         assert np.all((scales >= 0.85 - 1e-9) & (scales <= 1.15 + 1e-9))
         assert abs(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0]))) <= 15 + 1e-9
         assert np.all(np.abs(matrix @ [*centre, 1] - centre) <= 0.08 * size + 1e-9)
-        assert np.linalg.det(matrix[:, :2]) > 0, "the report does not flip"
+        assert np.linalg.det(matrix[:, :2]) > 0, "the paper does not flip"
 
 
 def test_flip_mirrors_about_half() -> None:
@@ -85,7 +85,7 @@ ALL = {
 }
 
 
-@pytest.mark.parametrize("augment", [{}, ALL], ids=["report's", "all"])
+@pytest.mark.parametrize("augment", [{}, ALL], ids=["paper's", "all"])
 def test_a_draw_depends_on_seed_epoch_and_index_alone(augment: dict) -> None:
     examples, indices = train(), np.array([5, 9, 2, 7, 11, 0])
     draw = policy(examples, **augment)

@@ -42,7 +42,7 @@ def test_erosion_removes_specks_and_dilation_gives_the_head_back() -> None:
 
 
 def test_the_report_s_own_code_gives_the_same_pixels() -> None:
-    """The steps as the report's notebooks write them, with OpenCV alone."""
+    """The steps as the paper's notebooks write them, with OpenCV alone."""
     image = head()
     grey = cv2.GaussianBlur(image, (5, 5), 0)
     thresh = cv2.threshold(grey, 45, 255, cv2.THRESH_BINARY)[1]

@@ -32,7 +32,7 @@ def head(seed, texture=0, shape=(260, 240)):
     return np.clip(np.where(radius < 1, tissue, 4) + skull, 0, 255).astype(np.uint8)
 
 
-SETTINGS = Audit(search=0.75, same=0.87, neighbours=16)
+SETTINGS = Audit(search=0.75, same=0.87, neighbours=16, scans=None)
 
 
 def describe_all(images, byte_hashes=None):

@@ -45,7 +45,7 @@ def make_study(
         cv2.imwrite(str(folder / "data/cropped/images" / name), np.maximum(image, mask))
         if lesion:
             cv2.imwrite(str(folder / "data/cropped/masks" / name), mask)
-        samples.append(Sample(name, label, "Testing", "", "", name if lesion else "", str(index)))
+        samples.append(Sample(name, label, "Testing", mask=name if lesion else "", group=str(index)))
     for name, table in {"val": [], "test": samples, "external": []}.items():
         write_samples(folder / f"data/split/{name}.csv", table)
     (folder / "params.yaml").write_text(yaml.safe_dump(params))

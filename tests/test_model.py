@@ -1,4 +1,4 @@
-"""The networks: the report's parameter counts, the flat graph, the weights they start from."""
+"""The networks: the paper's parameter counts, the flat graph, the weights they start from."""
 
 import keras
 import numpy as np

@@ -68,10 +68,10 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict
         monkeypatch.setattr(probe, "set_up", lambda threads: None)
         monkeypatch.setattr(probe, "load_for", lambda classes, path: (by_hand(*MODELS[Path(path).stem]), {}))
         samples = [
-            Sample(f"{place}.png", label, "Testing", "", "here", mask, str(place))
+            Sample(f"{place}.png", label, "Testing", source="here", mask=mask, group=str(place))
             for place, (label, mask) in enumerate(own)
         ]
-        there = [Sample(f"{i}.png", "glioma", "External", "", "there", "", str(100 + i)) for i in range(outside)]
+        there = [Sample(f"{i}.png", "glioma", "External", source="there", group=str(100 + i)) for i in range(outside)]
         write_samples("data/split/test.csv", samples)
         write_samples("data/split/external.csv", there)
         for place, sample in enumerate(samples):

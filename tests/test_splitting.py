@@ -1,4 +1,4 @@
-"""Splits: the report's counts, no group on two sides, and what each policy leaves out."""
+"""Splits: the paper's counts, no group on two sides, and what each policy leaves out."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from brain_mri.errors import UserError
 from brain_mri.images.groups import merge_groups
 from brain_mri.params import Split
 
-LABELS = np.repeat(np.arange(4), [1321, 1339, 1595, 1457])  # the report's training images
+LABELS = np.repeat(np.arange(4), [1321, 1339, 1595, 1457])  # the paper's training images
 
 
 @pytest.mark.parametrize(

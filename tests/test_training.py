@@ -1,4 +1,4 @@
-"""Training: repeatable bit by bit, resumable after a kill at any step, and the callbacks of the report."""
+"""Training: repeatable bit by bit, resumable after a kill at any step, and the callbacks of the paper."""
 
 import os
 import shutil

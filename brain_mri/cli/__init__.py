@@ -15,6 +15,7 @@ COMMANDS = {
     "app": "classify images on a web page",
     "report": "make a study's report, one HTML file",
     "compare": "put pipelines, studies or revisions side by side",
+    "folds": "cross-validate a study: run its folds, pool what was held out",
     "check": "run a study again from its commit and compare the results",
 }
 

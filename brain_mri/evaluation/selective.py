@@ -36,7 +36,7 @@ def selective_metrics(labels: Ints, probabilities: Floats) -> dict[str, Any]:
 def threshold_for_error(labels: Ints, probabilities: Floats, error: float) -> float | None:
     """The confidence from which on the error rate is at most `error` (0..1), with as many images as possible.
 
-    Fitted on validation images: the error elsewhere may be higher. None where no threshold reaches it.
+    Fitted on validation images: the error on other images may be higher. None where no threshold reaches it.
     """
     confidence, wrong = probabilities.max(1), probabilities.argmax(1) != labels
     order = np.argsort(-confidence, kind="stable")

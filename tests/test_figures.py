@@ -6,14 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
-from brain_mri.figures import results
+from brain_mri.figures import evaluation
 
 ROW = {
     "label": "glioma",
     "predicted": "notumor",
-    "confidence": 0.91,
+    "confidence": "0.91",
     "part": "leaked",
-    "pipelines_agree": False,
+    "pipelines_agree": "False",
 }
 
 
@@ -22,15 +22,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def images_in(figure: "results.Figure") -> int:
+def images_in(figure: "evaluation.Figure") -> int:
     return sum(len(axes.images) for axes in figure.axes)
 
 
 def test_each_error_is_a_picture_with_what_is_known_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
-    monkeypatch.setattr(results, "save", lambda figure, path, dpi: drawn.append(figure))
+    monkeypatch.setattr(evaluation, "save", lambda figure, path, dpi: drawn.append(figure))
     picture = np.full((3, 20, 20), 90, np.uint8)
-    results.errors({"confident error": ([ROW] * 3, picture), "suspected label": ([], picture[:0])}, 2, 40)
+    evaluation.errors({"confident error": ([ROW] * 3, picture), "suspected label": ([], picture[:0])}, 2, 40)
     (figure,) = drawn
     assert images_in(figure) == 2
     first, second, nothing = (figure.axes[place] for place in (0, 1, 2))
@@ -41,14 +41,14 @@ def test_each_error_is_a_picture_with_what_is_known_of_it(monkeypatch: pytest.Mo
 
 
 def test_no_error_at_all_is_a_figure_too() -> None:
-    results.errors({"confident error": ([], np.empty((0, 20, 20), np.uint8))}, 2, 40)
+    evaluation.errors({"confident error": ([], np.empty((0, 20, 20), np.uint8))}, 2, 40)
     assert cv2.imread("plots/errors.png") is not None
 
 
 def test_a_class_without_images_and_a_single_image_can_be_drawn() -> None:
-    results.confusion(np.diag([1, 0]), ["glioma", "notumor"], "one image", "plots/confusion.png", "Blues", 40)
+    evaluation.confusion(np.diag([1, 0]), ["glioma", "notumor"], "one image", "plots/confusion.png", "Blues", 40)
     bins = [{"n": 0, "confidence": None, "accuracy": None}, {"n": 1, "confidence": 1.0, "accuracy": 1.0}]
-    results.calibration({"aug": [bins, bins]}, 40)
-    results.selective({"aug": (np.array([1.0]), np.array([0.0]))}, 40)
+    evaluation.calibration({"aug": [bins, bins]}, 40)
+    evaluation.selective({"aug": (np.array([1.0]), np.array([0.0]))}, 40)
     for name in ("confusion", "calibration", "selective"):
         assert cv2.imread(f"plots/{name}.png") is not None
