@@ -35,7 +35,15 @@ class UserError(Exception):
 
 def run(main: Callable[[], None]) -> None:
     """Run a stage's `main`; what a user or the machine does wrong ends in one line on stderr and exit code 2, ctrl-C in
-    130, an output that nobody reads any more in 1. What a terminal's encoding lacks is written as `\\xfc`."""
+    130, an output that nobody reads any more in 1. What a terminal's encoding lacks is written as `\\xfc`.
+
+    A stage runs the package that lies beside it. Where another one is installed, as for a clone or the workspace of an
+    experiment, it starts again with its own."""
+    script, package = Path(sys.argv[0]).resolve(), Path(__file__).resolve().parent
+    own = script.parent.parent / package.name
+    if script.parent.name == "stages" and own.is_dir() and own != package:
+        path = os.pathsep.join(filter(None, [str(own.parent), os.environ.get("PYTHONPATH")]))
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "PYTHONPATH": path})
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -32,7 +32,7 @@ def test_help_comes_at_once(command: str) -> None:
     ("arguments", "words"),
     [
         (["predit"], "did you mean predict?"),
-        (["zzz"], "there are predict, app, report, compare, check"),
+        (["zzz"], "there are predict, app, report"),
         (["predict"], "name at least one image"),
         (["predict", "--study", "nowhere", "x.png"], "no study"),
         (["report", "nowhere"], "no study"),

@@ -27,7 +27,7 @@ def samples(name: str, count: int) -> list[Sample]:
         part = "External" if name == "external" else ""
         group = {"train": place, "test": 100 + place if place % 3 else 0}.get(name, 1000 + place)
         path = f"{part or name}/{label}/{place}.png"
-        table.append(Sample(path, label, part, "", "", "elsewhere" if part else "", "", str(group)))
+        table.append(Sample(path, label, part, source="elsewhere" if part else "", group=str(group)))
     return table
 
 
@@ -48,9 +48,12 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None
             for sample in table:
                 folder = "external" if name == "external" else "cropped"
                 write_png(f"data/{folder}/images/{sample.path}", np.full((40, 40), 80, np.uint8))
-        left_out = [Sample("External/tumour/copy.png", "tumour", "External", "", "", "elsewhere", "", "0")]
+        left_out = [Sample("External/tumour/copy.png", "tumour", "External", source="elsewhere", group="0")]
         records = [*itertools.chain(*tables.values()), *left_out] if counts["external"] else []
-        write_records("data/cropped.csv", [ImageRecord(*list(vars(record).values())[:-1]) for record in records])
+        write_records(
+            "data/cropped.csv",
+            [ImageRecord(record.path, record.label, record.part, source=record.source) for record in records],
+        )
         rng = np.random.default_rng(0)
         for pipeline in PIPELINES:
             epoch = {"epoch": 1, "accuracy": 0.5, "val_accuracy": 0.5, "loss": 1.0, "val_loss": 1.0}

@@ -67,8 +67,8 @@ def test_a_table_with_splits_patients_and_masks(tmp_path):
     for number, source in enumerate((folder, folder / "labels.csv", other / "table.csv", packed)):
         data = tmp_path / str(number)
         assert unpack(source, data, CLASSES, LIMITS).records == [
-            ImageRecord("Testing/cat scan/a.png", "cat scan", "Testing", "p2"),
-            ImageRecord("Training/tümör/a.png", "tümör", "Training", "p1", "", "Training/tümör/a.png.png"),
+            ImageRecord("Testing/cat scan/a.png", "cat scan", "Testing", patient="p2"),
+            ImageRecord("Training/tümör/a.png", "tümör", "Training", patient="p1", mask="Training/tümör/a.png.png"),
         ]
         assert written(data / "raw") == {"Testing/cat scan/a.png": png(1), "Training/tümör/a.png": png(2)}
         assert np.array_equal(read_grey(data / "masks" / "Training/tümör/a.png.png", LIMITS), MASK * 255)

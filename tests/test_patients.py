@@ -29,7 +29,7 @@ def test_the_table_that_ships_knows_what_its_readme_says() -> None:
     assert len({member.slice for member in members.values()}) == 3064
     assert len({member.patient for member in members.values()}) == 233
     assert len({member.group for member in members.values()}) == 209
-    records = [ImageRecord(path, path.split("/")[1], "", member.patient) for path, member in members.items()]
+    records = [ImageRecord(path, path.split("/")[1], "", patient=member.patient) for path, member in members.items()]
     assert other_classes(records) == [
         "Testing/pituitary/Te-piTr_0002.jpg",
         *(f"Training/pituitary/Tr-pi_{number}.jpg" for number in ("0043", "0515", "0520")),

@@ -18,7 +18,9 @@ def offer(
 
 def test_the_table_comes_back_as_it_was_written_and_another_is_refused(tmp_path):
     records = [
-        ImageRecord("Training/glioma/a, b.png", "glioma", "Training", "p1", "ours", "masks/a, b.png"),
+        ImageRecord(
+            "Training/glioma/a, b.png", "glioma", "Training", patient="p1", source="ours", mask="masks/a, b.png"
+        ),
         ImageRecord("étoile/ü.png", "étoile", ""),
     ]
     for table in ([], records):
@@ -38,7 +40,9 @@ def test_images_and_masks_are_written_in_order(tmp_path):
     ]
     records = write_raw(offers, tmp_path, LIMITS)
     assert records == [
-        ImageRecord("Training/glioma/a.png", "glioma", "Training", "p", "s", "Training/glioma/a.png.png"),
+        ImageRecord(
+            "Training/glioma/a.png", "glioma", "Training", patient="p", source="s", mask="Training/glioma/a.png.png"
+        ),
         ImageRecord("Training/glioma/b.png", "glioma", "Training"),
         ImageRecord("glioma/c.png", "glioma", ""),
     ]
