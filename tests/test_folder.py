@@ -188,8 +188,8 @@ def test_names_have_one_form(tmp_path, form, spell):
     files["tabelle-ü.csv"] = spell(lines(f"{A},cat scan,,p1,", f"{B},tümör,,é,m/ä.png")).encode()
     source = write_folder(tmp_path / "mine", {normalize(form, name): data for name, data in files.items()})
     assert unpack(find_file(source, "tabelle-ü.csv"), tmp_path, CLASSES, LIMITS).records == [
-        ImageRecord("cat scan/a.png", "cat scan", "", "p1"),
-        ImageRecord("tümör/a.png", "tümör", "", "é", mask="tümör/a.png.png"),
+        ImageRecord("cat scan/a.png", "cat scan", "", patient="p1"),
+        ImageRecord("tümör/a.png", "tümör", "", patient="é", mask="tümör/a.png.png"),
     ]
     folders = write_folder(tmp_path / "other", {normalize(form, name): files[name] for name in (A, B)})
     assert [record.path for record in unpack(folders, tmp_path, CLASSES, LIMITS).records] == [A, B]
