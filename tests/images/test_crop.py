@@ -15,7 +15,7 @@ from brain_mri.phantoms.phantom import CLASSES, phantom
 from brain_mri.prediction.inputs import read_crop
 from stages import crop as stage
 
-SETTINGS = load_params(Path(__file__).parent.parent / "params.yaml").crop
+SETTINGS = load_params(Path(__file__).parents[2] / "params.yaml").crop
 REPORT = SETTINGS.model_copy(update={"blur": 5, "threshold": 45, "erode": 2, "dilate": 2, "padding": 0})
 
 

@@ -13,7 +13,7 @@ from bench.speed import Line, number, shown
 from bench.turns import Failed, Way, take_turns
 from brain_mri.params import load_params
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def call(*arguments: object) -> subprocess.CompletedProcess[str]:
