@@ -37,10 +37,12 @@ def main() -> None:
     params = load_params()
     classes = params.dataset.classes
     records = read_records("data/cropped.csv")
+    parts = np.array([record.part for record in records])
+    labels = np.full(len(records), -1)
+    labels[parts != "External"] = labels_of([record for record in records if record.part != "External"], classes)
     descriptions = read_descriptions(Path("data/descriptions"))
     pairs = find_pairs(descriptions, params.audit)
     copies = group_copies(pairs, len(records))
-    parts = np.array([record.part for record in records])
     families = np.array([record.family or record.patient for record in records])
     groups = merge_groups(copies, families if params.split.patients else np.where(parts == "External", families, ""))
     scans = None
@@ -49,8 +51,6 @@ def main() -> None:
         if params.split.patients:
             groups = merge_links(groups, scans.first, scans.second)
 
-    labels = np.full(len(records), -1)
-    labels[parts != "External"] = labels_of([record for record in records if record.part != "External"], classes)
     splits = assign_splits(labels, parts, copies, groups, params.split)
     samples = [Sample(**vars(record), group=str(group)) for record, group in zip(records, groups, strict=True)]
     tables = {}

@@ -14,7 +14,7 @@ from brain_mri.images.dataset import ImageRecord, Sample, write_records, write_s
 from brain_mri.params import PIPELINES, load_params
 from stages import evaluate, figures
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
 COUNTS = {"train": 4, "val": 40, "test": 60, "external": 12}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 spec = importlib.util.spec_from_file_location("figures", ROOT / "docs" / "figures.py")
 assert spec and spec.loader
 figures = importlib.util.module_from_spec(spec)

@@ -11,7 +11,7 @@ import pytest
 from brain_mri.errors import UserError
 from brain_mri.network import machine
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)

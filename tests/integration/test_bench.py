@@ -14,7 +14,7 @@ from bench.turns import Failed, Way, take_turns
 from brain_mri.files import parse_yaml, read_yaml
 from brain_mri.params import load_params
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def call(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,7 @@ from brain_mri.network.saved import save
 from brain_mri.prediction import novelty, other_pictures
 from stages import guard as stage
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
 
 

@@ -16,7 +16,7 @@ from brain_mri.images.dataset import Sample, write_samples
 from brain_mri.images.examples import Examples
 from brain_mri.network.resume import discard_states, state_file
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
@@ -51,7 +51,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 def python(code: str, folder: Path, *arguments: str) -> subprocess.Popen:
-    paths = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
+    paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests", Path(__file__).parent)))
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         env=os.environ | {"PYTHONPATH": paths},

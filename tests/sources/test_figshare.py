@@ -108,7 +108,7 @@ def test_the_mask_is_still_on_the_lesion_after_the_crop(tmp_path):
     write_mat(tmp_path / "figshare" / "1.mat", 1, 2, "p", image=wide, tumorMask=wide_mask.astype(np.uint8))
     (record,) = unpack(tmp_path / "figshare", tmp_path, ["glioma"], LIMITS).records
     grey = read_grey(tmp_path / "raw" / record.path, LIMITS)
-    settings = load_params(Path(__file__).parent.parent / "params.yaml").crop.model_copy(update={"threshold": 5})
+    settings = load_params(Path(__file__).parents[2] / "params.yaml").crop.model_copy(update={"threshold": 5})
     box = find_head(grey, settings).box
     assert box[1] - box[0] < 80 and box[3] - box[2] < 100  # the black border is gone
     cropped = resize(cut(grey, box), 200)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from brain_mri.copies.splitting import assign_splits, grouped_holdout
+from brain_mri.copies.splitting import assign_folds, assign_splits, grouped_holdout
 from brain_mri.errors import UserError
 from brain_mri.images.groups import merge_groups
 from brain_mri.params import Split
@@ -16,7 +16,7 @@ LABELS = np.repeat(np.arange(4), [1321, 1339, 1595, 1457])  # the paper's traini
     [np.arange(len(LABELS)), LABELS * 10_000 + np.random.default_rng(0).integers(0, 700, len(LABELS))],
     ids=["groups of one", "groups of several"],
 )
-def test_the_report_s_counts(groups: np.ndarray) -> None:
+def test_the_paper_s_counts(groups: np.ndarray) -> None:
     held_out = grouped_holdout(LABELS, groups, 0.2, 42, "split.validation")
     assert ((~held_out).sum(), held_out.sum()) == (4569, 1143)
     assert not set(groups[held_out]) & set(groups[~held_out])
@@ -42,8 +42,9 @@ def table() -> dict[str, np.ndarray]:
     return {"labels": labels, "parts": parts, "copies": copies, "groups": merge_groups(copies, patients)}
 
 
-def assigned(table: dict[str, np.ndarray], policy: str, seed: int = 3) -> np.ndarray:
-    return assign_splits(**table, settings=Split(policy=policy, validation=0.2, test=0.2, seed=seed))
+def assigned(table: dict[str, np.ndarray], policy: str, **changed: int) -> np.ndarray:
+    settings = {"patients": True, "folds": 5, "fold": 0, "validation": 0.2, "seed": 3, **changed}
+    return assign_splits(**table, settings=Split(policy=policy, **settings))
 
 
 @pytest.mark.parametrize("policy", ["official", "leak_free", "grouped"])
@@ -76,6 +77,22 @@ def test_grouped_tests_one_image_of_each_copies(table: dict[str, np.ndarray]) ->
     assert len(np.unique(tested)) == len(tested)
     assert np.array_equal(result, assigned(table, "grouped"))
     assert not np.array_equal(result, assigned(table, "grouped", seed=4))
+
+
+def test_each_group_is_held_out_by_one_fold_and_the_classes_are_shared_out(table: dict[str, np.ndarray]) -> None:
+    own = table["parts"] != "External"
+    folds = [assigned(table, "grouped", fold=fold)[own] == "test" for fold in range(5)]
+    times = np.sum(folds, axis=0)
+    assert set(times) <= {0, 1}  # of copies one is kept
+    assert set(table["groups"][own][times == 1]) == set(table["groups"][own])
+    held_out = assign_folds(table["labels"][own], table["groups"][own], 5, 3)
+    counts = np.array([np.bincount(table["labels"][own][held_out == fold], minlength=4) for fold in range(5)])
+    assert counts.min() >= 0.5 * counts.mean(0).min()
+
+
+def test_more_folds_than_groups_of_a_class() -> None:
+    with pytest.raises(UserError, match=r"split\.folds = 5: class number 1 has 3 groups"):
+        assign_folds(np.repeat([0, 1], [20, 9]), np.r_[np.arange(20), 20 + np.arange(9) % 3], 5, 0)
 
 
 @pytest.mark.parametrize("policy", ["official", "leak_free", "grouped"])

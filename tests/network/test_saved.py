@@ -18,7 +18,7 @@ from brain_mri.errors import UserError
 from brain_mri.network.batches import logits_of
 from brain_mri.network.saved import load, save
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

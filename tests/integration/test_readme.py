@@ -22,7 +22,7 @@ from brain_mri.errors import known_keys
 from brain_mri.files import read_yaml
 from brain_mri.params import Params
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
 PROGRAMS = ("make", "python", "dvc", "brain-mri", "docker", "pip", "pip3", "git", "pre-commit", "pipx", "mkdir", "uv")
 ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"} | {

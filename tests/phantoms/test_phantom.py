@@ -14,7 +14,7 @@ from brain_mri.images.crop import find_head
 from brain_mri.params import load_params
 from brain_mri.phantoms.phantom import CLASSES, Phantom, phantom
 
-CROP = load_params(Path(__file__).parent.parent / "params.yaml").crop
+CROP = load_params(Path(__file__).parents[2] / "params.yaml").crop
 TUMOURS = [label for label in CLASSES if label != "notumor"]
 
 

@@ -14,7 +14,7 @@ from brain_mri.files import read_csv, read_yaml
 from brain_mri.sources import archive, external, figshare
 from stages import fetch
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CLASSES = ["glioma", "notumor"]
 Study = Callable[..., Path]
 

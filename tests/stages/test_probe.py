@@ -19,7 +19,7 @@ from brain_mri.phantoms.phantom import phantom
 from brain_mri.probing import probes, shortcuts
 from stages import probe
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SIDE = 64
 CLASSES = ["glioma", "notumor"]
 

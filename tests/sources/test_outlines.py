@@ -13,7 +13,7 @@ from brain_mri.images.decode import decode_grey
 from brain_mri.sources import outlines
 from brain_mri.sources.outlines import fit, rasterise, read_outlines, write_outline_masks
 
-SHIPPED = Path(__file__).parent.parent / "data" / "outlines" / "brain-tumor-mri-v1.csv.gz"
+SHIPPED = Path(__file__).parents[2] / "data" / "outlines" / "brain-tumor-mri-v1.csv.gz"
 SQUARE = np.array([[10, 5], [20, 5], [20, 12], [10, 12.0]])
 
 

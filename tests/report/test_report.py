@@ -26,7 +26,7 @@ from brain_mri.report.study import load, read_parameters
 from brain_mri.report.words import Glossary
 from brain_mri.studies.provenance import Change
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 HOSTILE = "<script>alert(1)</script>"
 CLASSES = ["glioma", HOSTILE, "notumor", "pituitary"]
 N, LEAKED = 80, 20  # test images of the tables of predictions

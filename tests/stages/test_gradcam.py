@@ -21,7 +21,7 @@ from brain_mri.network.saved import save
 from brain_mri.params import PIPELINES, load_params
 from stages import gradcam, predict
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
 OF_MODEL = without(METHODS, CONTROLS)
 ARRAYS = {"cascade", "curves", "methods", "samples"}

@@ -255,7 +255,7 @@ def test_a_kill_while_unpacking_leaves_nothing_that_looks_whole(tmp_path, monkey
 
 
 def test_the_published_archive_has_its_fingerprint():
-    dataset = load_params(Path(__file__).parent.parent / "studies/paper/params.yaml").dataset
+    dataset = load_params(Path(__file__).parents[2] / "studies/paper/params.yaml").dataset
     assert isinstance(dataset, Published)
     files = inventory(published.archive())
     assert fingerprint(files) == dataset.fingerprint

@@ -26,7 +26,7 @@ from brain_mri.network.resume import only_one
 from brain_mri.network.training import fit
 
 with_jax = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SECONDS = 300  # on a machine that has much else to do
 # The last batch has three of 21 images, as many as a device has of a full one, or one of 19: two cannot halve them.
 SETTINGS = short(batch_size=6, epochs=3)

@@ -14,7 +14,7 @@ from brain_mri.images.dataset import ImageRecord
 from brain_mri.sources import patients
 from brain_mri.sources.patients import Member, add_patients, other_classes, read_patients
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "data/patients/brain-tumor-mri-v1.csv.gz"
 
 

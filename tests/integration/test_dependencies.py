@@ -14,7 +14,7 @@ import yaml
 
 from brain_mri.files import read_yaml
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]
 TRAINS = {"train_noaug", "train_aug"}
 

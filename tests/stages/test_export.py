@@ -26,7 +26,7 @@ from brain_mri.prediction.onnx_network import Network
 from brain_mri.prediction.outputs import predict_all, with_all_outputs
 from stages import export as stage
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
 CARD = {
     "classes": CLASSES,
