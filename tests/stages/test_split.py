@@ -18,5 +18,5 @@ def test_a_class_renamed_between_the_stages_is_one_line(tmp_path: Path, monkeypa
     params["dataset"]["classes"][0] = "Glioma"
     Path("params.yaml").write_text(yaml.safe_dump(params))
     write_records("data/cropped.csv", [ImageRecord("Training/glioma/a.png", "glioma", "Training")])
-    with pytest.raises(UserError, match="label 'glioma' is none of Glioma, .*`dvc repro`"):
+    with pytest.raises(UserError, match=r"label 'glioma' is none of Glioma, .*`dvc repro`"):
         stage.main()
