@@ -109,7 +109,7 @@ def _plain(value: Any) -> Any:
 def read_json(path: Path | str) -> Any:
     """Read a JSON file that another stage wrote; raises UserError where it is missing or broken."""
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: not there; `dvc repro` makes it") from None
     except ValueError as error:
@@ -136,7 +136,7 @@ def parse_yaml(text: str | bytes, name: str) -> Any:
 
 def write_csv(path: Path | str, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
     """Write rows under a header; the columns are given, so that an empty table has its header too."""
-    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -145,7 +145,7 @@ def write_csv(path: Path | str, rows: Iterable[Mapping[str, Any]], columns: Sequ
 def read_csv(path: Path | str) -> list[dict[str, str]]:
     """Read a table with a header; raises UserError where it is missing."""
     try:
-        with Path(path).open(newline="") as file:
+        with Path(path).open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
     except FileNotFoundError:
         raise UserError(f"{path}: not there; `dvc repro` makes it") from None

@@ -158,7 +158,7 @@ def load(folder: Path) -> Study:
         except UserError as error:
             raise UserError(f"{error}; {made}run the study again: `{command(name)}`") from None
         metrics[file] = table.model_dump(exclude_unset=True)
-    text = (folder / "params.yaml").read_text()
+    text = (folder / "params.yaml").read_text(encoding="utf-8")
     changes = provenance.changes(folder)
     return Study(folder, name, params, text, metrics, stages, commit, date, uncommitted(folder), changes)
 

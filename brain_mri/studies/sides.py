@@ -187,7 +187,7 @@ def _working_tree(study: Path, folder: Path) -> Files:
         "this folder" if place == "." else place,
         f"dvc repro{target}",
         f"dvc pull{target}",
-        lambda path: (study / path).read_text(),
+        lambda path: (study / path).read_text(encoding="utf-8"),
         lambda path: hashlib.md5((study / path).read_bytes()).hexdigest(),
     )
 
