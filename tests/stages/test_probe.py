@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from brain_mri.files import read_arrays, write_png
+from brain_mri.files import read_arrays, read_yaml, write_png
 from brain_mri.images.crop import cut, find_head, resize, resize_mask
 from brain_mri.images.dataset import Sample, write_samples
 from brain_mri.network.batches import predict_logits
@@ -58,7 +58,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict
 
     def make(own: list[tuple[str, str]], outside: int = 0, negative: str | None = "notumor") -> dict:
         """own: label and name of the mask ("" for none) of each test image; outside: external gliomas."""
-        params = yaml.safe_load((ROOT / "params.yaml").read_text())
+        params = read_yaml(ROOT / "params.yaml")
         params["dataset"] |= {"classes": CLASSES, "negative": negative}
         params["model"]["image_size"] = SIDE
         params["evaluate"]["resamples"] = 200
