@@ -180,16 +180,15 @@ def dicom(
 ) -> bytes:
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = syntax
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = MRImageStorage
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = "1.2.3"
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = UID("1.2.3")
     dataset.Rows, dataset.Columns = values.shape
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
     dataset.BitsAllocated = values.dtype.itemsize * 8
     dataset.BitsStored = bits or dataset.BitsAllocated
     dataset.HighBit, dataset.PixelRepresentation = dataset.BitsStored - 1, int(values.dtype.kind == "i")
     compress = syntax == RLELossless
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian if compress else syntax
+    dataset.file_meta.TransferSyntaxUID = UID(ExplicitVRLittleEndian if compress else syntax)
     for key, value in elements.items():
         setattr(dataset, key, value)
     dataset.PixelData = pixels or values.tobytes()
