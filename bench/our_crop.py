@@ -23,7 +23,7 @@ def crop_file(path: Path, settings: Crop, folder: Path) -> None:
 
 def crop_all(images: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    settings = load_params("studies/paper/params.yaml").crop  # resizes as the report does
+    settings = load_params("studies/paper/params.yaml").crop  # resizes as the paper does
     with workers() as pool:
         list(pool.map(partial(crop_file, settings=settings, folder=folder), sorted(images.iterdir()), chunksize=16))
 

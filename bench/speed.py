@@ -6,7 +6,7 @@
                                                             # repeat it for peers in several environments
     python -m bench.speed --quick                           # a minute or two: does it run? Its numbers mean nothing
 
-crop          contour crop, resize and write, against the report's way of one loop
+crop          contour crop, resize and write, against the paper's way of one loop
 step          a training step of ResNet-50 and the compact network, against Keras and PyTorch as their users write it
 augmentation  its share of a step, against Keras's layers
 memory        the peak of a training on 7,023 images, against Keras on float32 arrays
@@ -134,7 +134,7 @@ def crop(settings: Settings) -> list[Line]:
         ]
         found = take_turns(ways, settings.repeats, settings.peers)
     ours, theirs = (rate(found[name], count) for name in ("ours", "loop"))
-    return [Line(f"crop, resize, write: {count} {kind()}", "images/s", ours, "the report's loop", theirs)]
+    return [Line(f"crop, resize, write: {count} {kind()}", "images/s", ours, "the paper's loop", theirs)]
 
 
 def step(settings: Settings) -> list[Line]:
@@ -178,7 +178,7 @@ def augmentation(settings: Settings) -> list[Line]:
         batches = 2 if settings.quick else 20
         drawn = ("draw", *one.arguments, "--steps", batches, "--pipeline", "aug")
         ways = [
-            Way("the report's", "ours", drawn),
+            Way("the paper's", "ours", drawn),
             Way("compact-robust's", "ours", (*drawn, "--policy", "compact-robust")),
             Way(
                 LAYERS,
@@ -193,7 +193,7 @@ def augmentation(settings: Settings) -> list[Line]:
         shares = {name: values(runs, lambda run: 100 * run["seconds"] / whole) for name, runs in found.items()}  # noqa: B023
         what, unit = f"augmentation, {{}}: {one}", "% of our step"
         lines.append(
-            Line(what.format("the report's"), unit, shares["the report's"], LAYERS, shares[LAYERS], better="less")
+            Line(what.format("the paper's"), unit, shares["the paper's"], LAYERS, shares[LAYERS], better="less")
         )
         lines.append(Line(what.format("compact-robust's"), unit, shares["compact-robust's"]))
     return lines

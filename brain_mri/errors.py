@@ -16,7 +16,15 @@ class UserError(Exception):
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage's `main`; a user's error ends in one line on stderr and exit code 2, ctrl-C in 130."""
+    """Run a stage's `main`; a user's error ends in one line on stderr and exit code 2, ctrl-C in 130.
+
+    A stage runs the package that lies beside it. Where another one is installed, as for a clone or the workspace of an
+    experiment, it starts again with its own."""
+    script, package = Path(sys.argv[0]).resolve(), Path(__file__).resolve().parent
+    own = script.parent.parent / package.name
+    if script.parent.name == "stages" and own.is_dir() and own != package:
+        path = os.pathsep.join(filter(None, [str(own.parent), os.environ.get("PYTHONPATH")]))
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "PYTHONPATH": path})
     try:
         main()
     except UserError as error:

@@ -1,4 +1,4 @@
-"""crop: find the head in each image, cut it out, resize it (report, section III A and B).
+"""crop: find the head in each image, cut it out, resize it (paper, section III A and B).
 
 Reads   data/raw, data/masks, data/raw.csv, data/refused.csv, metrics/dataset.json, params `crop`.
 Writes  data/cropped/{images,masks} (grey PNG of `crop.size` a side), data/external (the same of the external test set,
@@ -39,7 +39,7 @@ class Cropped:
     record: ImageRecord  # with the paths of the cropped image and mask
     shape: tuple[int, ...]  # of the raw image
     cut_shape: tuple[int, ...]  # after the crop, before the resize
-    whole: bool  # no head was found: the image is kept whole, as in the report
+    whole: bool  # no head was found: the image is kept whole, as in the paper
     sha256: str  # of the file
 
 

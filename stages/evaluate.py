@@ -10,7 +10,7 @@ Writes  metrics/{noaug,aug}.json (Tables III and IV, by part; errors; calibratio
         `dvc metrics diff` and `dvc plots diff`.
 
 A test image is clean where its group (its copies, its patient) holds no image of training or validation, else leaked.
-Of each external source the share of tumours that are seen is printed at the end, with what was left out as a copy.
+Prints, for each external source, the share of tumours detected, and what was left out as a copy.
 """
 
 from collections import Counter

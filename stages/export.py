@@ -19,12 +19,11 @@ from brain_mri.files import progress
 from brain_mri.images.dataset import load_images, read_samples
 from brain_mri.network.machine import set_up
 from brain_mri.network.saved import load_for
-from brain_mri.params import load_params
+from brain_mri.params import PIPELINES, load_params
 from brain_mri.prediction.exporting import export, in_float32
 from brain_mri.prediction.onnx_network import Network
 from brain_mri.prediction.outputs import predict_batches, with_all_outputs
 
-PIPELINES = ("noaug", "aug")
 COMPARED = ("logits", "probabilities", "calibrated")
 TOLERANCE = 1e-4  # of probabilities, and of logits as a share of the largest
 

@@ -2,7 +2,7 @@
 
 Reads   the tables and arrays that the stages leave in data, metrics and plots/history, params `plots`, `crop`,
         `gradcam.samples_per_class`.
-Writes  plots/*.png: crop_steps (figure 1 of the report), resolutions, copies and copy_pairs (the audit),
+Writes  plots/*.png: crop_steps (figure 1 of the paper), resolutions, copies and copy_pairs (the audit),
         learning_curves (figure 2), confusion_{noaug,aug} (figure 3), calibration, selective, errors, probes,
         probe_examples, robustness; plots/gradcam/{noaug,aug}: detail (figure 4: one sample), grid (figure 5: all
         classes, right and wrong predictions marked), methods, faithfulness, cascade and cascade_maps.
@@ -130,9 +130,9 @@ def errors_shown(params: Params) -> int:
 def draw_probes(params: Params) -> None:
     """The shortcut probes, what they showed the networks, and accuracy under corruptions."""
     probed = results.read("metrics/probe.json", results.Probe)
-    report = {"noaug": probed.noaug, "aug": probed.aug}
-    probing.probes(report, params.plots.dpi)
-    probing.robustness({name: table.robustness for name, table in report.items()}, params.plots.dpi)
+    tables = {"noaug": probed.noaug, "aug": probed.aug}
+    probing.probes(tables, params.plots.dpi)
+    probing.robustness({name: table.robustness for name, table in tables.items()}, params.plots.dpi)
     probing.probe_examples(read_arrays("data/probed/examples.npz"), params.plots.dpi)
 
 
@@ -144,8 +144,7 @@ def draw_explanations(pipeline: str, folder: Path, params: Params) -> None:
     calls = samples["labels"], samples["predictions"]
     grid = samples["images"], samples["maps"][0], samples["masks"], *calls
     explanations.explanation_grid(*grid, classes, params.gradcam.samples_per_class, folder / "grid.png", style)
-    # The first right prediction with an outlined lesion, or the first sample where there is none.
-    place = int(np.argmax((calls[0] == calls[1]) & samples["masks"].any((1, 2))))
+    place = int(samples["detail"])
     maps = dict(zip(samples["methods"].tolist(), samples["maps"][:, place], strict=True))
     title = captions(samples, classes)[place]
     detail = samples["images"][place], maps, samples["masks"][place], title

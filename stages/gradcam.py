@@ -109,7 +109,8 @@ def write_samples(explainer: Explainer, cases: Cases, predictions: np.ndarray, f
         arrays = {"methods": np.array(methods), "maps": np.stack([displayed(m, maps[m]) for m in methods])}
         arrays |= {"images": shown.images[..., 0], "masks": shown.masks}
         calls = {"labels": shown.labels, "predictions": predictions[places], "targets": shown.targets}
-        write_arrays(folder / f"{name}.npz", arrays | calls)
+        detail = {"detail": np.array(first_lesion(shown.labels, predictions[places], shown.masks))}
+        write_arrays(folder / f"{name}.npz", arrays | calls | detail)
 
 
 def write_cascade(explainer: Explainer, cases: Cases, predictions: np.ndarray, params: Params, folder: Path) -> None:

@@ -18,11 +18,10 @@ from brain_mri.images.crop import crop, to_network
 from brain_mri.images.dataset import EXTERNAL, load_images, read_samples
 from brain_mri.network.machine import set_up
 from brain_mri.network.saved import load_for
-from brain_mri.params import Params, load_params
+from brain_mri.params import PIPELINES, Params, load_params
 from brain_mri.prediction import novelty, other_pictures
 from brain_mri.prediction.outputs import predict_batches, with_all_outputs
 
-PIPELINES = ("noaug", "aug")
 FALSE_ALARMS = 0.005  # share of the validation images beyond the threshold
 EACH = 25  # pictures of each kind
 # Drawn with these seeds: the pictures that teach are not those that measure.

@@ -57,13 +57,13 @@ def main() -> None:
     }
     by_source, origins = load_sources(params)
     shown = {"clean": subject.images, **changed, **corrupted, **by_source}
-    report: dict[str, dict] = {}
+    measured: dict[str, dict] = {}
     said = {}
     for pipeline in progress(PIPELINES, "probe"):
         model, _ = load_for(params.dataset.classes, f"models/{pipeline}.keras")
         said[pipeline], features = predict_with_features(model, shown, params.evaluate.batch_size)
         rates, moved = probe_rates(subject, clear, said[pipeline], params), transplants(subject, said[pipeline], params)
-        report[pipeline] = {
+        measured[pipeline] = {
             "verdict": shortcuts.verdict(pipeline, rates["inpainted"], moved, params.dataset.negative),
             "probes": rates,
             "transplant": moved,
@@ -71,8 +71,8 @@ def main() -> None:
             "robustness": robustness(subject, said[pipeline], params),
         }
     counts = {"lesion_images": len(subject.lesions), "robustness_images": len(subject.robust)}
-    results.write("metrics/probe.json", {**counts, **report})
-    robust = {pipeline: table["robustness"] for pipeline, table in report.items()}
+    results.write("metrics/probe.json", {**counts, **measured})
+    robust = {pipeline: table["robustness"] for pipeline, table in measured.items()}
     write_means(robust)
     write_arrays("data/probed/examples.npz", examples(subject, changed, clear, said, params.dataset.classes))
 

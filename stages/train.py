@@ -32,13 +32,13 @@ from brain_mri.network.resume import Row, discard_states, only_one, state_file
 from brain_mri.network.saved import save
 from brain_mri.network.temperature import fit_temperature
 from brain_mri.network.training import best_epoch, fit
-from brain_mri.params import Params, load_params
+from brain_mri.params import PIPELINES, Params, load_params
 from dvclive import Live
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pipeline", choices=["noaug", "aug"])
+    parser.add_argument("pipeline", choices=PIPELINES)
     pipeline = parser.parse_args().pipeline
     params = load_params()
     with only_one(pipeline), process_group():

@@ -1,6 +1,8 @@
 """Files appear whole or not at all, and errors end in one line."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,19 @@ from brain_mri.files import progress, read_csv, read_json, replacing, write_csv,
 
 ROOT = Path(__file__).parent.parent
 IMPORTS = "from brain_mri.errors import *\nfrom brain_mri.files import *\n"
+
+
+def test_a_stage_runs_the_package_beside_it(tmp_path: Path) -> None:
+    """Whichever is installed: an experiment in a workspace of its own must not run the code of another checkout."""
+    shutil.copytree(ROOT / "brain_mri", tmp_path / "brain_mri", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "stages").mkdir()
+    stage = "import brain_mri\nfrom brain_mri.errors import run\nrun(lambda: print(brain_mri.__file__))\n"
+    (tmp_path / "stages/one.py").write_text(stage)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "stages/one.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str(tmp_path / "brain_mri/__init__.py")
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

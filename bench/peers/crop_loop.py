@@ -1,4 +1,4 @@
-"""Crop, resize and write a folder's images in the report author's way: one loop, the contour as imutils users find it.
+"""Crop, resize and write a folder's images in the paper author's way: one loop, the contour as imutils users find it.
 
 python -m bench.peers.crop_loop IMAGES FOLDER
 """

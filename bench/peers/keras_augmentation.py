@@ -1,4 +1,4 @@
-"""The report's augmentation by Keras's layers in tf.data, as their users write it.
+"""The paper's augmentation by Keras's layers in tf.data, as their users write it.
 
 Rotation by up to 15 degrees, shifts by up to 0.08 of the side, zoom by up to 0.15, no flip, edges repeated.
 

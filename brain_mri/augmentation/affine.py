@@ -1,4 +1,4 @@
-"""Augmentation of training images (report, section IV): rotation, shift and zoom as one affine map an image."""
+"""Augmentation of training images (paper, section IV): rotation, shift and zoom as one affine map an image."""
 
 import cv2
 import numpy as np

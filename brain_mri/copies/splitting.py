@@ -77,7 +77,7 @@ def assign_folds(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int) 
 def grouped_holdout(labels: np.ndarray, groups: np.ndarray, share: float, seed: int, key: str) -> np.ndarray:
     """Return bool (N,): the images held out, whole groups, as many of each class as a plain stratified draw takes.
 
-    The number held out is rounded up, so the report's 5,712 images give 4,569 and 1,143 at a share of 0.2. Groups are
+    The number held out is rounded up, so the paper's 5,712 images give 4,569 and 1,143 at a share of 0.2. Groups are
     drawn in a random order and taken as long as no class gets too many; where the groups that are left are all too
     large, a class stays short. Raises UserError, naming `key`, where a class is too small."""
     try:

@@ -1,4 +1,4 @@
-"""The report's own numbers (Tables III and IV, and its overall accuracies), to stand beside a run of its settings."""
+"""The paper's own numbers (Tables III and IV, and its overall accuracies), to stand beside a run of its settings."""
 
 COLUMNS = ("pipeline", "metric", "published", "measured")
 ACCURACY = {"noaug": 0.9886, "aug": 0.9878}

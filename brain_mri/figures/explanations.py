@@ -10,11 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from brain_mri.figures.drawing import outline, picture, save
+from brain_mri.heatmaps import HEAT_MAPS
 from brain_mri.results import Randomised, Sanity
 
 MIDDLE: dict[str, Any] = {"ha": "right", "va": "center", "multialignment": "center"}  # of a row's side
-
-COARSE = ("grad_cam", "grad_cam_pp", "lesion_map")  # maps of regions; the others have a pixel's detail
 
 
 def overlay(
@@ -28,23 +27,18 @@ def overlay(
 
 def saliency(axes: Axes, image: np.ndarray, method: str, heat: np.ndarray, style: Any) -> None:
     """Show a map, 0 to 1 (H, W): a coarse one over the image, the others, which are fine, by themselves."""
-    if method in COARSE:
+    if HEAT_MAPS[method].coarse:
         overlay(axes, image, heat, None, style.heatmap, style.overlay)
     else:
         _alone(axes, method, heat, style)
 
 
 def _alone(axes: Axes, method: str, heat: np.ndarray, style: Any) -> None:
-    if method in COARSE:
+    if HEAT_MAPS[method].coarse:
         axes.imshow(heat, cmap=style.heatmap, vmin=0, vmax=1)
     else:
         axes.imshow(heat, cmap="gray", vmin=0, vmax=np.quantile(heat, 0.995) or 1)
     axes.axis("off")
-
-
-def words(method: str) -> str:
-    """A method's or a curve's name as people write it."""
-    return method.replace("_pp", "++").replace("_", " ")
 
 
 def explanation_detail(
@@ -57,7 +51,7 @@ def explanation_detail(
     outline(first, mask)
     for axes, (method, values) in zip(others, maps.items(), strict=True):
         saliency(axes, image, method, values, style)
-        axes.set_title(words(method), fontsize=8)
+        axes.set_title(HEAT_MAPS[method].name, fontsize=8)
     figure.suptitle(title, fontsize=9)
     save(figure, path, style.dpi)
 
@@ -109,7 +103,7 @@ def methods_grid(
             saliency(axes, image, method, values[row], style)
             if mask.any():
                 axes.contour(mask, levels=[0.5], colors="cyan", linewidths=0.7)  # white would look like the map
-            axes.set_title("" if row else words(method), fontsize=8)
+            axes.set_title("" if row else HEAT_MAPS[method].name, fontsize=8)
     save(figure, path, style.dpi)
 
 
@@ -121,9 +115,9 @@ def curves(curves: Mapping[str, np.ndarray], title: str, path: Path, dpi: int) -
     names = [name for name in curves if f"{name}_fractions" in curves]
     for axes, name in zip(figure.subplots(2, 2, sharey=True).flat, names, strict=True):
         for method, values in zip(curves["methods"].tolist(), curves[name], strict=True):
-            axes.plot(curves[f"{name}_fractions"], values, label=words(method), **_line(method))
+            axes.plot(curves[f"{name}_fractions"], values, label=HEAT_MAPS[method].name, **_line(method))
         better = "high" if name in ("insertion", "road_least_relevant_first") else "low"
-        axes.set_title(f"{words(name)} (a faithful map: {better})", fontsize=9)
+        axes.set_title(f"{name.replace('_', ' ')} (a faithful map: {better})", fontsize=9)
         axes.set(xlabel="fraction of pixels changed", ylabel="probability of the class explained")
         axes.grid(alpha=0.3)
     handles, labels = axes.get_legend_handles_labels()
@@ -143,7 +137,7 @@ def cascade(sanity: Sanity, title: str, path: Path, dpi: int) -> None:
         steps = ["as learned", layers[0], *(f"{where} {layer}" for layer in layers[1:])]
         for method, row in methods.items():
             left = [1, *(np.nan if share is None else share for share in row.left)]
-            axes.plot(range(len(steps)), left, label=words(method), marker=".", **_line(method))
+            axes.plot(range(len(steps)), left, label=HEAT_MAPS[method].name, marker=".", **_line(method))
         axes.axhline(sanity.limit, color="grey", linestyle=":")
         axes.axhline(0, color="grey", linewidth=0.8)
         axes.set(title=mode, ylabel="left of the map (0: chance)", xticks=range(len(steps)))
@@ -164,7 +158,7 @@ def cascade_maps(cascade: Mapping[str, np.ndarray], title: str, path: Path, styl
             _alone(axes, method, values, style)
         grid[0, column].set_title(step if not column else f"random to {step}", fontsize=8)
     for axes, method in zip(grid[:, 0], methods, strict=True):
-        axes.text(-0.05, 0.5, words(method), transform=axes.transAxes, rotation=90, fontsize=8, **MIDDLE)
+        axes.text(-0.05, 0.5, HEAT_MAPS[method].name, transform=axes.transAxes, rotation=90, fontsize=8, **MIDDLE)
     figure.suptitle(title, fontsize=9, y=1 - 0.05 / figure.get_figheight(), va="top")
     save(figure, path, style.dpi)
 
@@ -180,9 +174,8 @@ def _tight_grid(rows: int, columns: int, top: float) -> tuple[Figure, np.ndarray
 
 
 def _line(method: str) -> dict[str, Any]:
-    """A method's colour, the same in every figure; what knows nothing of the model is grey."""
-    controls = {"sobel": ("grey", "--"), "random": ("black", "--")}
-    order = ["gradient", "guided_backpropagation", "grad_cam", "grad_cam_pp", "guided_grad_cam", "integrated_gradients"]
-    order += ["lesion_map"]
-    colour, style = controls.get(method) or (matplotlib.colormaps["tab10"](order.index(method)), "-")
-    return {"color": colour, "linestyle": style, "linewidth": 1.4}
+    """A method's colour, the same in every figure; what knows nothing of the network is grey."""
+    colour = HEAT_MAPS[method].colour
+    if colour is None:
+        return {"color": "black" if method == "random" else "grey", "linestyle": "--", "linewidth": 1.4}
+    return {"color": matplotlib.colormaps["tab10"](colour), "linewidth": 1.4}

@@ -1,4 +1,4 @@
-"""The report's contour crop (section III A): the one way by which images reach a network, in training and prediction.
+"""The paper's contour crop (section III A): the one way by which images reach a network, in training and prediction.
 
 Grey images are uint8 (H, W), 0 to 255. A box is (top, bottom, left, right) in pixels, bottom and right exclusive.
 Settings are the section `crop` of `params.yaml`.
@@ -17,7 +17,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Head:
-    """What each step of the crop found: figure 1 of the report."""
+    """What each step of the crop found: figure 1 of the paper."""
 
     grey: np.ndarray  # uint8 (H, W): the image, stretched where the study says so; what is cut out comes from it
     mask: np.ndarray  # uint8 (H, W), 0 or 255: blurred, thresholded, eroded, dilated
@@ -56,7 +56,7 @@ def largest_contour(mask: np.ndarray) -> np.ndarray | None:
 def head_box(contour: np.ndarray | None, shape: tuple[int, ...], padding: int) -> Box:
     """Return the box between the contour's extreme points, grown by `padding` pixels a side as far as the image goes.
 
-    As in the report's code, the extreme right and bottom points themselves are outside the box. Without a contour, or
+    As in the paper's code, the extreme right and bottom points themselves are outside the box. Without a contour, or
     with one that leaves no pixel that way (a line), it is the whole image."""
     height, width = shape
     if contour is None:
@@ -85,10 +85,10 @@ def crop(grey: np.ndarray, settings: Crop) -> np.ndarray:
 
 
 def resize(image: np.ndarray, size: int, interpolation: str = "area") -> np.ndarray:
-    """Return a grey image, uint8 (H, W), as uint8 (size, size); its proportions are not kept, as in the report.
+    """Return a grey image, uint8 (H, W), as uint8 (size, size); its proportions are not kept, as in the paper.
 
     `area` averages what a new pixel covers, so that fine detail does not alias; `linear` is OpenCV's default, which
-    the report's way of resizing leaves in place. Where the image grows, both are bilinear."""
+    the paper's way of resizing leaves in place. Where the image grows, both are bilinear."""
     method = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR}[interpolation]
     return cv2.resize(image, (size, size), interpolation=method)
 

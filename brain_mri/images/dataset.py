@@ -1,7 +1,7 @@
 """The images of a study: the tables that the stages hand on, and the pixels behind them as arrays."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import KW_ONLY, asdict, dataclass, fields
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,6 +28,7 @@ class ImageRecord:
     path: str
     label: str
     part: str
+    _: KW_ONLY
     patient: str = ""
     family: str = ""
     source: str = ""

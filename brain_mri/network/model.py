@@ -1,4 +1,4 @@
-"""The networks: the report's ResNet-50, three compact residual networks for CPUs, and one on EfficientNet-Lite0.
+"""The networks: the paper's ResNet-50, three compact residual networks for CPUs, and one on EfficientNet-Lite0.
 
 Each is one flat functional graph, so that each of their layers can be explained: input `image`, float32 (N, size,
 size, 1) with grey values 0 to 255; a layer that scales to 0..1, and one that standardises where asked for; the
@@ -127,7 +127,7 @@ def quadratic_mean(features: Any) -> Any:
 
 
 def resnet50(x: Any, momentum: float) -> Any:
-    """The report's body: Keras's ResNet-50 without top (He et al. 2016), the grey image repeated in three channels."""
+    """The paper's body: Keras's ResNet-50 without top (He et al. 2016), the grey image repeated in three channels."""
     x = layers.Concatenate(name="grey_to_rgb")([x, x, x])
     backbone = keras.applications.ResNet50(include_top=False, weights=None, input_tensor=x)
     for layer in backbone.layers:

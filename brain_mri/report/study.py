@@ -14,11 +14,10 @@ from brain_mri import results
 from brain_mri.errors import UserError
 from brain_mri.evaluation.calibration import apply_temperature, to_logits
 from brain_mri.files import read_csv
-from brain_mri.params import Params, load_params
+from brain_mri.params import PIPELINES, Params, load_params
 from brain_mri.report.blocks import Missing
 from brain_mri.studies import provenance
 
-PIPELINES = ("noaug", "aug")
 NEEDED = ("noaug", "aug", "intervals", "comparison")
 FURTHER = ("dataset", "crop", "split", "gradcam", "probe")
 RESULTS = ("params.yaml", "dvc.lock", "metrics", "plots", "dvclive")  # what git has of a study

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from brain_mri.heatmaps import HEAT_MAPS
 from brain_mri.report.blocks import Cell
 
 DASH, MINUS = "\u2013", "\u2212"  # en dash, minus sign
@@ -89,13 +90,9 @@ def listed(parts: Sequence[str]) -> str:
 
 
 NAMES = {
-    "grad_cam": "Grad-CAM",
-    "grad_cam_pp": "Grad-CAM++",
-    "guided_grad_cam": "guided Grad-CAM",
+    **{method: facts.name for method, facts in HEAT_MAPS.items()},
     "iou": "IoU",
     "energy_in_mask": "energy in the lesion",
-    "sobel": "edges of the image (Sobel)",
-    "random": "random map",
     "area": "share of the image that is lesion",
     "mean_lesion": "map fixed at the usual places",
     "flip_lr": "mirrored left-right",

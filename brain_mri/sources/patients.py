@@ -69,8 +69,10 @@ def add_patients(
             "path is that of data/raw.csv"
         )
     check_neighbours(members, raw, limits)
-    known = {path: {"patient": member.patient, "family": member.group} for path, member in members.items()}
-    return [replace(record, **known.get(record.path, {})) for record in records]
+    return [
+        replace(record, patient=member.patient, family=member.group) if (member := members.get(record.path)) else record
+        for record in records
+    ]
 
 
 def check_neighbours(members: Mapping[str, Member], raw: Path, limits: Limits) -> None:

@@ -67,7 +67,8 @@ def write_raw(offers: Sequence[Offer], data: Path, limits: Limits, part: str = "
             if mask is not None:
                 _write_new(masks / f"{place}.png", mask)
             mask_path = "" if mask is None else f"{path}.png"
-            records.append(ImageRecord(path, offer.label, offer.part, offer.patient, offer.source, mask_path))
+            origin = {"patient": offer.patient, "source": offer.source, "mask": mask_path}
+            records.append(ImageRecord(path, offer.label, offer.part, **origin))
     return records
 
 

@@ -19,9 +19,9 @@ import numpy as np
 import yaml
 
 from brain_mri.errors import UserError
+from brain_mri.params import PIPELINES
 from brain_mri.studies.git import git
 
-PIPELINES = ("noaug", "aug")
 METRICS: dict[str, tuple[str, ...]] = {
     "accuracy": ("accuracy",),
     "balanced accuracy": ("balanced_accuracy",),

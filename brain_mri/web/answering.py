@@ -7,6 +7,7 @@ import cv2
 import matplotlib
 import numpy as np
 
+from brain_mri.heatmaps import HEAT_MAPS
 from brain_mri.images.badimage import BadImage, Limits, Reason
 from brain_mri.images.crop import cut_out, find_head
 from brain_mri.images.decode import decode_grey, file_kind
@@ -16,7 +17,6 @@ from brain_mri.web.words import headline, name_of, notes, share
 
 MOST_PIXELS = 16_000_000  # 4000 x 4000; a slice has 512 x 512, and larger ones would keep others waiting
 SHOWN = 640  # pixels: the longest side of the image as the page shows it
-COARSE = ("lesion_map", "grad_cam", "grad_cam_pp")  # maps of regions, shown as they are
 CLEAR = 0.5  # of a map: below this value it grows transparent
 TOP = 0.995  # of a fine map's values; a few single pixels would else leave the others black
 
@@ -82,7 +82,7 @@ def heat_map(classifier: Classifier, data: bytes, method: str, name: str) -> byt
     if crop.shape != (size, size):
         raise BadImage(Reason.WRONG_SIZE)
     (heat,) = classifier.explain(crop[None], [name], method)
-    if method not in COARSE:
+    if not HEAT_MAPS[method].coarse:
         heat = np.minimum(heat / (np.quantile(heat, TOP) or 1), 1)
     return png(coloured(heat, classifier.study.params.plots.heatmap))
 
