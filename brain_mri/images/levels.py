@@ -4,7 +4,7 @@ import numpy as np
 
 from brain_mri.images.badimage import BadImage, Reason
 
-TAIL = 0.001  # share of the values at either end that may lie beyond black and white: hot and dead pixels
+ONE_IN = 1000  # of the values at either end may lie beyond black and white: hot and dead pixels
 
 
 def to_grey(values: np.ndarray, outside: np.ndarray | None = None) -> np.ndarray:
@@ -33,7 +33,7 @@ def eight_bit(values: np.ndarray) -> np.ndarray | None:
 
 
 def stretch(values: np.ndarray, outside: np.ndarray | None = None) -> np.ndarray:
-    """Scale linearly to uint8, so that all but the share `TAIL` of the values at either end lie from 0 to 255.
+    """Scale linearly to uint8, so that all but one in `ONE_IN` of the values at either end lie from 0 to 255.
 
     Single extreme values move nothing, and a stretched picture stretched again is the same. Where nearly all values are
     one, the lowest and the highest are the ends instead; an array of one value becomes all 0. `outside` as in
@@ -42,10 +42,11 @@ def stretch(values: np.ndarray, outside: np.ndarray | None = None) -> np.ndarray
     inside = _inside(values, outside)
     with np.errstate(invalid="ignore"):  # a signalling NaN complains of the cast
         values = np.where(inside, values, 0).astype(np.float64)
-    # Divided first, because the difference of two huge values would overflow.
-    values /= max(np.abs(values).max(), np.finfo(float).tiny)
+    largest = np.abs(values).max()
+    if largest > np.sqrt(np.finfo(float).max):  # the difference of two such values may overflow
+        values /= largest
     known = values[inside]
-    dropped = int(TAIL * known.size)
+    dropped = known.size // ONE_IN
     known.partition([dropped, known.size - 1 - dropped])
     low, high = known[dropped], known[known.size - 1 - dropped]
     if low == high:

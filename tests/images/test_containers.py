@@ -32,7 +32,7 @@ GREY = phantom("glioma", 11, 3).image
 GREY[:RIM] = GREY[-RIM:] = 0
 SIXTEEN = GREY.astype("<u2")
 TWELVE = SIXTEEN * 16
-CROP = load_params(Path(__file__).parent.parent / "params.yaml").crop
+CROP = load_params(Path(__file__).parents[2] / "params.yaml").crop
 SAME, ALIKE = exact(GREY), alike(GREY)
 
 
