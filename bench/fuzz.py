@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from bench import mutations
-from bench.mutations import CLASSES, WORDS, mutate, mutate_dicom, mutate_text, zipped
+from bench.mutations import CLASSES, WORDS, mutate, mutate_dicom, mutate_text, mutate_tiff, zipped
 from bench.turns import ROOT
 from brain_mri.errors import UserError
 from brain_mri.images.badimage import BadImage, Limits
@@ -59,6 +59,10 @@ def fuzz_image(rng: Rng, place: Path) -> None:
     path.write_bytes(mutate(mutations.pictures()[rng.integers(len(mutations.pictures()))], rng))
     read_grey(path, LIMITS, root=place)
     decode(path.read_bytes(), path.name)
+
+
+def fuzz_tiff(rng: Rng, place: Path) -> None:
+    decode(mutate_tiff(mutations.tiffs()[rng.integers(len(mutations.tiffs()))], rng), "input.bin")
 
 
 def fuzz_nifti(rng: Rng, place: Path) -> None:
@@ -135,7 +139,8 @@ def check_counts(fetched: Fetched, place: Path, found: int | None = None) -> Non
 
 
 KINDS: dict[str, tuple[Callable[[Rng, Path], None], int]] = {  # and how many of twenty inputs
-    "images": (fuzz_image, 6),
+    "images": (fuzz_image, 4),
+    "tiff": (fuzz_tiff, 2),
     "nifti": (fuzz_nifti, 2),
     "dicom": (fuzz_dicom, 4),
     "archives": (fuzz_archive, 3),

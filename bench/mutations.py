@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import struct
 import zipfile
 from collections.abc import Iterable
 from functools import cache
@@ -14,6 +15,9 @@ import numpy as np
 import pydicom
 from PIL import Image
 from pydicom.data import get_testdata_file
+from pydicom.uid import UID
+
+from bench.containers import tiff
 
 CLASSES = ("glioma", "notumor")
 PICTURES = {
@@ -24,7 +28,25 @@ PICTURES = {
     "GIF": ("P",),
     "WEBP": ("RGB",),
 }
+TIFF_TAGS = (254, 256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325, 338, 339)
 EXTREMES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+# Elements that decide what is shown, put in with these value types and values.
+DICOM_VALUES: dict[str, list[tuple[str, object]]] = {
+    "PixelPaddingValue": [("SS", -2000), ("US", 0), ("US", 65535), ("UN", b"\0\1"), ("SS", None)],
+    "PixelPaddingRangeLimit": [("SS", 9), ("US", 65535), ("US", [1, 2])],
+    "WindowCenter": [("DS", "0"), ("DS", ["40", "900"]), ("DS", "-1e308"), ("LO", "wide"), ("DS", "")],
+    "WindowWidth": [("DS", "0"), ("DS", ["0", "1800"]), ("DS", "1e308"), ("DS", "0.5"), ("DS", "-3")],
+    "RescaleSlope": [("DS", "0"), ("DS", "-1"), ("DS", "1e300"), ("LO", "x")],
+    "RescaleIntercept": [("DS", "-1024"), ("DS", "1e300")],
+    "VOILUTFunction": [("CS", "SIGMOID"), ("CS", "LINEAR_EXACT"), ("CS", ["LINEAR", "SIGMOID"])],
+    "PresentationLUTShape": [("CS", "INVERSE")],
+    "PhotometricInterpretation": [("CS", "MONOCHROME1"), ("CS", "RGB"), ("CS", ["MONOCHROME1", "MONOCHROME2"])],
+    "PixelRepresentation": [("US", 0), ("US", 1), ("US", 9)],
+    "BitsStored": [("US", 0), ("US", 1), ("US", 8), ("US", 12), ("US", 64)],
+    "BitsAllocated": [("US", 1), ("US", 8), ("US", 32), ("US", 64)],
+}
+SYNTAXES = [f"1.2.840.10008.1.2{end}" for end in ("", ".1", ".1.99", ".2", ".5", ".4.50", ".4.51", ".4.70", ".4.80")]
+SYNTAXES += [f"1.2.840.10008.1.2{end}" for end in (".4.90", ".4.100", ".4.201")] + ["1.2.3", "x", ""]
 WORDS = ["../../evil.png", "/tmp/evil.png", "..\\evil", "C:/x", "glioma", "notumor", "train", "test", "labels.csv"]
 WORDS += ["", " ", '"', ",", "\n", "\r", ";", "\0", "é", "\u202e", "x" * 5000]
 WORDS += ["nan", "-1", "1e999", "0x10", "1_000", "~", "null", "2026-01-01"]
@@ -159,13 +181,18 @@ def mutate_text(text: str, rng: np.random.Generator) -> bytes:
 def mutate_dicom(data: bytes, rng: np.random.Generator) -> bytes:
     """Elements of the header dropped or given other values, one to three of them."""
     dataset = pydicom.dcmread(io.BytesIO(data))
-    keys = [int(element.tag) for element in dataset if element.VR in ("US", "DS", "IS", "CS", "OW", "UI")]
+    for key, values in DICOM_VALUES.items():
+        if rng.random() < 0.1:
+            dataset.add_new(key, *values[rng.integers(len(values))])
+    if rng.random() < 0.1:
+        dataset.file_meta.TransferSyntaxUID = UID(str(rng.choice(SYNTAXES)))
+    keys = [int(element.tag) for element in dataset if element.VR in ("US", "SS", "DS", "IS", "CS", "OW", "UI")]
     for tag in {int(tag) for tag in rng.choice(keys, rng.integers(1, 4))}:
         element = dataset[tag]
         if rng.random() < 0.2:
             del dataset[tag]
-        elif element.VR == "US":
-            element.value = int(rng.choice(EXTREMES)) & 0xFFFF
+        elif element.VR in ("US", "SS"):
+            element.value = int(rng.choice(EXTREMES)) & (0xFFFF if element.VR == "US" else 0x7FFF)
         elif element.VR == "OW":
             element.value = mutate(element.value, rng)
         else:
@@ -176,6 +203,45 @@ def mutate_dicom(data: bytes, rng: np.random.Generator) -> bytes:
     except Exception:  # pydicom does not write every value that a file can hold: such files get changed bytes
         return mutate(data, rng)
     return stream.getvalue()
+
+
+def mutate_tiff(data: bytes, rng: np.random.Generator) -> bytes:
+    """Tags of a little-endian TIFF given other types, counts and values, one to three of them."""
+    out = bytearray(data)
+    (start,) = struct.unpack_from("<I", out, 4)
+    (count,) = struct.unpack_from("<H", out, start)
+    for _ in range(rng.integers(1, 4)):
+        at = start + 2 + 12 * int(rng.integers(count))
+        tag, kind, length, value = struct.unpack_from("<HHII", out, at)
+        match rng.integers(6):
+            case 0:
+                tag = int(rng.choice(TIFF_TAGS))
+            case 1:
+                kind = int(rng.integers(0, 19))
+            case 2:
+                length = int(rng.choice(EXTREMES))
+            case 3:
+                value = int(rng.choice(EXTREMES))
+            case 4:
+                value = int(rng.integers(0, 70))
+            case _:
+                value = int(np.clip(value + rng.integers(-9, 10), 0, 2**32 - 1))
+        struct.pack_into("<HHII", out, at, tag, kind, length, value)
+    return bytes(out)
+
+
+@cache
+def tiffs() -> list[bytes]:
+    """TIFF files of every type, zero black or white."""
+    grey = head(3)[..., 0]
+    types = ("u1", "u2", "u4", "i1", "i2", "i4", "f4", "f8")
+    plain = [tiff(grey.astype(kind), white) for kind in types for white in (False, True)]
+    colour = [Image.fromarray(head(4)), Image.fromarray(grey)]
+    for image, packed in zip(colour, ("tiff_lzw", "tiff_adobe_deflate"), strict=True):
+        stream = io.BytesIO()
+        image.save(stream, "TIFF", compression=packed)
+        plain.append(stream.getvalue())
+    return plain
 
 
 @cache

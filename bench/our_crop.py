@@ -18,7 +18,7 @@ from brain_mri.workers import workers
 
 def crop_file(path: Path, settings: Crop, folder: Path) -> None:
     grey = read_grey(path, Limits(settings.min_side, settings.max_pixels))
-    write_png(folder / f"{path.name}.png", cut_out(grey, find_head(grey, settings), settings))
+    write_png(folder / f"{path.name}.png", cut_out(find_head(grey, settings), settings))
 
 
 def crop_all(images: Path, folder: Path) -> None:

@@ -102,6 +102,7 @@ class External(Section):
 
 
 class Crop(Section):
+    stretch: bool
     blur: Annotated[int, Field(ge=1, le=31), AfterValidator(_odd)]
     threshold: Annotated[int, Field(ge=0, le=254)]
     erode: Annotated[int, Field(ge=0, le=20)]

@@ -84,7 +84,7 @@ def crop_one(record: ImageRecord, settings: Crop, own: Path, external: Path) -> 
     head = find_head(grey, settings)
     name = cropped_name(record.path)
     folder = external if record.part == "External" else own
-    write_png(folder / "images" / name, cut_out(grey, head, settings))
+    write_png(folder / "images" / name, cut_out(head, settings))
     if record.mask:
         mask = cv2.imread(str(MASKS / record.mask), cv2.IMREAD_GRAYSCALE)
         if mask is None or mask.shape != grey.shape:

@@ -95,6 +95,6 @@ def draw_phantoms(params: Params, seed: int, count: int) -> Examples:
     for place in progress(range(count), "phantoms"):
         drawn = phantom(classes[labels[place]], seed, place)
         head = find_head(drawn.image, params.crop)
-        images[place] = to_network(cut_out(drawn.image, head, params.crop)[None], size)[0]
+        images[place] = to_network(cut_out(head, params.crop)[None], size)[0]
         masks[place] = resize_mask(cut(drawn.mask, head.box), size) > 0
     return Examples(images, labels, masks, np.ones(count, bool))

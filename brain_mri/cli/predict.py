@@ -101,7 +101,7 @@ def batches(
     import numpy as np
 
     from brain_mri.images.badimage import BadImage
-    from brain_mri.images.nifti import is_nifti
+    from brain_mri.images.decode import file_kind
     from brain_mri.prediction.inputs import read_crop
 
     batch: list[tuple[Input, np.ndarray]] = []
@@ -109,7 +109,7 @@ def batches(
         try:
             data = image.read()
             batch.append((image, read_crop(data, image.name, settings, slice)))
-            if slice is None and is_nifti(data, image.name):
+            if slice is None and file_kind(data, image.name) == "NIfTI":
                 warn(f"{image.name}: the middle slice is taken; --slice N takes another")
         except BadImage as error:
             bad.append(f"{image.name}: {error}")

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from io import BytesIO
 
-import numpy as np
-
 
 class Reason(StrEnum):
     """Why a file is quarantined."""
@@ -69,22 +67,3 @@ class CountedReads(BytesIO):
         if self.left < 0:
             raise BadImage(Reason.UNDECODABLE, "a header without end")
         return super().read(size)
-
-
-def stretch(values: np.ndarray) -> np.ndarray:
-    """Scale linearly to uint8: the lowest finite value becomes 0, the highest 255; what is not finite counts as lowest.
-
-    An array of one value becomes all 0. Raises BadImage where nothing is finite.
-    """
-    with np.errstate(invalid="ignore"):  # a signalling NaN complains of the cast
-        values = values.astype(np.float64)
-    finite = np.isfinite(values)
-    if not finite.any():
-        raise BadImage(Reason.ONE_VALUE, "no finite value")
-    # Divided first, because the difference of two huge values would overflow.
-    values = np.where(finite, values, values[finite].min())
-    values /= max(np.abs(values).max(), np.finfo(float).tiny)
-    low, high = values.min(), values.max()
-    if low == high:
-        return np.zeros(values.shape, np.uint8)
-    return np.rint((values - low) / (high - low) * 255).astype(np.uint8)

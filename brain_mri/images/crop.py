@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from brain_mri.images.levels import stretch
 from brain_mri.params import Crop
 
 Box = tuple[int, int, int, int]
@@ -18,16 +19,20 @@ Box = tuple[int, int, int, int]
 class Head:
     """What each step of the crop found: figure 1 of the paper."""
 
+    grey: np.ndarray  # uint8 (H, W): the image, stretched where the study says so; what is cut out comes from it
     mask: np.ndarray  # uint8 (H, W), 0 or 255: blurred, thresholded, eroded, dilated
     contour: np.ndarray | None  # int32 (n, 1, 2), x and y of the largest external contour; None where there is none
     box: Box
 
 
 def find_head(grey: np.ndarray, settings: Crop) -> Head:
-    """Run the crop's steps up to the box on a grey image, uint8 (H, W)."""
+    """Run the crop's steps up to the box on a grey image, uint8 (H, W).
+
+    With `stretch`, a darker, brighter or flatter copy of an image gives the same but for rounding."""
+    grey = stretch(grey) if settings.stretch else grey
     mask = head_mask(grey, settings.blur, settings.threshold, settings.erode, settings.dilate)
     contour = largest_contour(mask)
-    return Head(mask, contour, head_box(contour, grey.shape, settings.padding))
+    return Head(grey, mask, contour, head_box(contour, grey.shape, settings.padding))
 
 
 def head_mask(grey: np.ndarray, blur: int, threshold: int, erode: int, dilate: int) -> np.ndarray:
@@ -69,14 +74,14 @@ def cut(image: np.ndarray, box: Box) -> np.ndarray:
     return image[top:bottom, left:right]
 
 
-def cut_out(grey: np.ndarray, head: Head, settings: Crop) -> np.ndarray:
-    """Cut the head out of its grey image, uint8 (H, W), and resize it: uint8 (size, size)."""
-    return resize(cut(grey, head.box), settings.size, settings.interpolation)
+def cut_out(head: Head, settings: Crop) -> np.ndarray:
+    """Cut the head out of its image and resize it: uint8 (size, size)."""
+    return resize(cut(head.grey, head.box), settings.size, settings.interpolation)
 
 
 def crop(grey: np.ndarray, settings: Crop) -> np.ndarray:
     """Find the head in a grey image, uint8 (H, W), cut it out and resize it: uint8 (size, size)."""
-    return cut_out(grey, find_head(grey, settings), settings)
+    return cut_out(find_head(grey, settings), settings)
 
 
 def resize(image: np.ndarray, size: int, interpolation: str = "area") -> np.ndarray:

@@ -8,9 +8,10 @@ What is handled, and how:
 | grey, palette, CMYK, grey stored as RGB | the same; where R = G = B the grey value is exactly that value |
 | RGBA, grey with alpha | the same: alpha is left out and the colour beneath is kept, as `cv2.imread` does |
 | EXIF or TIFF orientation | turned upright, as `cv2.imread` does |
-| 16 bit, floating point | luma, then stretched linearly: lowest value 0, highest 255 |
-| DICOM, one frame, MONOCHROME1 or 2 | windowed by its first window, else stretched; MONOCHROME1 inverted |
-| NIfTI, two or three axes | one slice, stretched, in the radiological view |
+| 16 and 32 bit, floating point | an 8-bit picture where it is one, else stretched (see `levels`); luma of colours |
+| TIFF with WhiteIsZero | inverted, whatever its type |
+| DICOM, one frame, MONOCHROME1 or 2 | by its first window that shows the image, else as above; padding black |
+| NIfTI, two or three axes | one slice in the radiological view, as above; what is no number black |
 
 An animated image, a TIFF of several pages and a DICOM file of several frames are refused: choosing one is a guess.
 The name of a file says nothing about its format, but for DICOM and NIfTI files that do not show what they are.
@@ -18,6 +19,7 @@ The name of a file says nothing about its format, but for DICOM and NIfTI files 
 
 import stat
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -25,7 +27,7 @@ from brain_mri.images.badimage import BadImage, Limits, Reason
 from brain_mri.images.dicom import decode_dicom, is_dicom
 from brain_mri.images.kinds import other_kinds_named
 from brain_mri.images.nifti import decode_nifti, is_nifti
-from brain_mri.images.picture import decode_picture, picture_shape
+from brain_mri.images.picture import decode_picture, is_picture, picture_shape
 
 
 def read_grey(path: Path, limits: Limits, slice: int | None = None, root: Path | None = None) -> np.ndarray:
@@ -82,10 +84,22 @@ def decode_mask(data: bytes, limits: Limits, name: str = "") -> np.ndarray:
 
 def image_shape(data: bytes, limits: Limits, name: str = "") -> tuple[int, int]:
     """(height, width) that `decode_grey` would give; from the header alone where the format allows. Raises BadImage."""
-    if data and not is_nifti(data, name) and not is_dicom(data, name):
+    if data and file_kind(data, name) == "picture":
         return picture_shape(data, limits)
     height, width = _decode(data, limits, name, None).shape
     return height, width
+
+
+def file_kind(data: bytes, name: str = "") -> Literal["picture", "DICOM", "NIfTI"]:
+    """What a file is by its content, or, where that does not show it, by its name."""
+    if is_dicom(data):  # first, because a DICOM file's preamble may make it a TIFF too
+        return "DICOM"
+    if is_picture(data):
+        return "picture"
+    name = name.lower()
+    if is_nifti(data) or name.endswith((".nii", ".nii.gz")):
+        return "NIfTI"
+    return "DICOM" if name.endswith((".dcm", ".dicom", ".ima")) else "picture"
 
 
 def _decode(data: bytes, limits: Limits, name: str, slice: int | None) -> np.ndarray:
@@ -93,8 +107,9 @@ def _decode(data: bytes, limits: Limits, name: str, slice: int | None) -> np.nda
         raise BadImage(Reason.EMPTY)
     if len(data) > limits.max_bytes:
         raise BadImage(Reason.TOO_LARGE, f"{len(data):,} bytes, the limit is {limits.max_bytes:,}")
-    if is_nifti(data, name):
+    kind = file_kind(data, name)
+    if kind == "NIfTI":
         return decode_nifti(data, limits, slice)
     if slice is not None:
         raise BadImage(Reason.UNSUPPORTED, "a slice was asked for, and only NIfTI volumes have slices")
-    return decode_dicom(data, limits) if is_dicom(data, name) else decode_picture(data, limits)
+    return decode_dicom(data, limits) if kind == "DICOM" else decode_picture(data, limits)

@@ -1,27 +1,33 @@
 """DICOM files of one frame to grey images."""
 
+import re
 import warnings
 
 import numpy as np
 
-from brain_mri.images.badimage import BadImage, CountedReads, Limits, Reason, stretch
+from brain_mri.images.badimage import BadImage, CountedReads, Limits, Reason
+from brain_mri.images.levels import stretch, to_grey
 
 MOST_READS = 30_000  # a header of one frame takes some hundreds to thousands
+# Old files have no preamble: they begin with an element of the group 2 or 8, its value type or a small length.
+BARE = re.compile(rb"[\x02\x08]\x00[\x00-\x7f]\x00([A-Z]{2}[^\x00]?\x00|[^\x00]?\x00\x00\x00)", re.DOTALL)
+FAINT = 25  # grey level: what a stretch shows brighter is the image, the rest its background
+MOST_LOST = 0.75  # share of the image that a window may make all white or all black
 
 
-def is_dicom(data: bytes, name: str = "") -> bool:
-    """Whether a file calls itself DICOM, by its preamble or by its name (old files have no preamble)."""
-    return data[128:132] == b"DICM" or name.lower().endswith((".dcm", ".dicom", ".ima"))
+def is_dicom(data: bytes) -> bool:
+    """Whether a file is DICOM, by its preamble or, where it has none, by its first element."""
+    return data[128:132] == b"DICM" or BARE.match(data) is not None
 
 
 def decode_dicom(data: bytes, limits: Limits) -> np.ndarray:
     """One DICOM frame: uint8 (height, width), bright is bright whatever the photometric interpretation.
 
-    Modality values (rescale slope and intercept or a lookup table), then the first window of the file as DICOM
-    PS3.3 C.11.2.1.2 and C.11.2.1.3 define it, or, without one, from the lowest to the highest value. Raises BadImage.
+    Padding (PS3.3 C.7.5.1.1.2) counts for nothing and becomes black. Modality values (rescale slope and intercept or a
+    lookup table) are seen through the first window (C.11.2.1.2 and C.11.2.1.3) that loses no more than `MOST_LOST` of
+    the image; without one the stored values become grey as `levels.to_grey` has it. Raises BadImage.
     """
     import pydicom
-    from pydicom.pixels import apply_modality_lut
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     try:
@@ -34,11 +40,10 @@ def decode_dicom(data: bytes, limits: Limits) -> np.ndarray:
                     ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
                 )
             _check_dicom(dataset, limits)
-            stored = dataset.pixel_array
+            stored = _pixels(dataset)
             if stored.shape != (dataset.Rows, dataset.Columns):
                 raise BadImage(Reason.WRONG_SIZE, f"{stored.shape} for {dataset.Columns}x{dataset.Rows} px")
-            grey = _windowed(dataset, np.asarray(apply_modality_lut(stored, dataset), np.float64))
-            return 255 - grey if dataset.PhotometricInterpretation == "MONOCHROME1" else grey
+            return _grey(dataset, stored)
     except BadImage:
         raise
     # A damaged file makes the parser fail in any way at all, and its messages may quote the file's contents.
@@ -62,7 +67,10 @@ def _check_dicom(dataset, limits: Limits) -> None:  # type: ignore[no-untyped-de
     if dataset.PhotometricInterpretation not in ("MONOCHROME1", "MONOCHROME2"):
         raise BadImage(Reason.UNSUPPORTED, "DICOM that is neither MONOCHROME1 nor MONOCHROME2")
     expected, found = rows * columns * int(dataset.BitsAllocated) // 8, len(dataset.PixelData)
-    compressed = dataset.file_meta.TransferSyntaxUID.is_compressed
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not syntax.is_transfer_syntax:
+        raise BadImage(Reason.UNSUPPORTED, "DICOM of an unknown transfer syntax")
+    compressed = syntax.is_compressed
     if found < expected and not compressed:
         raise BadImage(Reason.TRUNCATED, f"{found:,} of {expected:,} bytes of pixels")
     # No compression doubles its data, and the decoders in Python are slow.
@@ -70,17 +78,87 @@ def _check_dicom(dataset, limits: Limits) -> None:  # type: ignore[no-untyped-de
         raise BadImage(Reason.WRONG_SIZE, f"{found:,} bytes of pixels for {columns}x{rows}")
 
 
-def _windowed(dataset, values: np.ndarray) -> np.ndarray:  # type: ignore[no-untyped-def]
-    if not dataset.get("WindowCenter") or not dataset.get("WindowWidth"):
-        return stretch(values)
-    centre, width = (float(np.ravel(dataset[key].value)[0]) for key in ("WindowCenter", "WindowWidth"))
-    function = dataset.get("VOILUTFunction", "LINEAR")
-    if not np.isfinite([centre, width]).all() or width <= 0 or (function == "LINEAR" and width < 1):
-        raise BadImage(Reason.UNDECODABLE, "DICOM window without width")
-    if function == "SIGMOID":
-        shares = 1 / (1 + np.exp(-4 * (values - centre) / width))
-    elif function == "LINEAR_EXACT":
-        shares = (values - centre) / width + 0.5
+def _pixels(dataset) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """The stored values; a BadImage names the compression that cannot be undone, and the remedy."""
+    from pydicom.pixels import get_decoder
+
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not syntax.is_compressed:
+        return dataset.pixel_array
+    remedy = f"compressed as {syntax.name} ({syntax}): unpack it, for example with gdcmconv --raw IN OUT"
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        decoder = None
+    if decoder is None or not decoder.is_available:
+        raise BadImage(Reason.UNSUPPORTED, f"DICOM {remedy}")
+    try:
+        return dataset.pixel_array
+    # Whatever a decoder raises for damaged data, or for a depth that it does not know.
+    except Exception as error:
+        raise BadImage(Reason.UNDECODABLE, f"DICOM, {type(error).__name__}, {remedy}") from None
+
+
+def _grey(dataset, stored: np.ndarray) -> np.ndarray:  # type: ignore[no-untyped-def]
+    padding = _padding(dataset, stored)
+    inverted = dataset.PhotometricInterpretation == "MONOCHROME1" or dataset.get("PresentationLUTShape") == "INVERSE"
+    if dataset.get("ModalityLUTSequence"):
+        from pydicom.pixels import apply_modality_lut
+
+        values = plain = apply_modality_lut(stored, dataset)
     else:
-        shares = (values - (centre - 0.5)) / max(width - 1, np.finfo(float).eps) + 0.5
-    return np.rint(np.nan_to_num(shares).clip(0, 1) * 255).astype(np.uint8)
+        slope, intercept = (_numbers(dataset, key)[:1] for key in ("RescaleSlope", "RescaleIntercept"))
+        usable = bool(slope and intercept and slope[0])
+        values = stored * slope[0] + intercept[0] if usable else stored
+        # A rising line changes no picture: the stored values may be the 8-bit one.
+        plain = values if usable and slope[0] < 0 else stored
+    grey = _windowed(dataset, values.astype(np.float64), padding, inverted)
+    grey = to_grey(plain, padding) if grey is None else grey
+    grey = 255 - grey if inverted else grey
+    grey[padding] = 0
+    return grey
+
+
+def _padding(dataset, stored: np.ndarray) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """Where the stored values stand for nothing: bool (height, width)."""
+    ends = [_numbers(dataset, key)[:1] for key in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    if not ends[0]:
+        return np.zeros(stored.shape, bool)
+    # Some files give the value without the sign that it has among the pixels.
+    low, high = sorted(np.array((ends[0] + ends[1])[place], np.int64).astype(stored.dtype) for place in (0, -1))
+    return (low <= stored) & (stored <= high)
+
+
+def _numbers(dataset, key: str) -> list[float]:  # type: ignore[no-untyped-def]
+    """The values of an element, none where it is missing, empty or holds what is no finite number."""
+    try:
+        value = dataset[key].value
+        value = int.from_bytes(value, "little") if isinstance(value, bytes) else value
+        numbers = [] if value is None else [float(number) for number in np.ravel(value)]
+    except (KeyError, ValueError, TypeError, OverflowError):
+        return []
+    return numbers if np.isfinite(numbers).all() else []
+
+
+def _windowed(dataset, values: np.ndarray, padding: np.ndarray, inverted: bool) -> np.ndarray | None:  # type: ignore[no-untyped-def]
+    """What the first usable window shows, uint8 (height, width), not yet inverted; None where there is none."""
+    windows = list(zip(_numbers(dataset, "WindowCenter"), _numbers(dataset, "WindowWidth"), strict=False))
+    if not windows:
+        return None
+    whole = stretch(values, padding)
+    image = ((255 - whole if inverted else whole) > FAINT) & ~padding
+    function = dataset.get("VOILUTFunction", "LINEAR")
+    for centre, width in windows:
+        if width <= 0 or (function == "LINEAR" and width < 1):
+            continue
+        if function == "SIGMOID":
+            shares = 1 / (1 + np.exp(-4 * (values - centre) / width))
+        elif function == "LINEAR_EXACT":
+            shares = (values - centre) / width + 0.5
+        else:
+            shares = (values - (centre - 0.5)) / max(width - 1, np.finfo(float).eps) + 0.5
+        grey = np.rint(np.nan_to_num(shares).clip(0, 1) * 255).astype(np.uint8)
+        shown = grey[image]
+        if shown.size and max(np.mean(shown == 0), np.mean(shown == 255)) <= MOST_LOST and np.ptp(shown):
+            return grey
+    return None

@@ -6,20 +6,28 @@ import zlib
 
 import numpy as np
 
-from brain_mri.images.badimage import BadImage, Limits, Reason, stretch
+from brain_mri.images.badimage import BadImage, Limits, Reason
+from brain_mri.images.levels import to_grey
 
 NIFTI_MAGIC = (b"n+1\0", b"n+2\0")
 GZIP_MAGIC = b"\x1f\x8b"
+HEADER = 352  # bytes: the part of either version that holds its magic
 
 
-def is_nifti(data: bytes, name: str = "") -> bool:
-    """Whether a file calls itself NIfTI, by its magic or by its name (packed files show no magic)."""
-    return data[344:348] == NIFTI_MAGIC[0] or data[4:8] == NIFTI_MAGIC[1] or name.lower().endswith((".nii", ".nii.gz"))
+def is_nifti(data: bytes) -> bool:
+    """Whether a file is NIfTI, packed or not, by its magic."""
+    if data.startswith(GZIP_MAGIC):
+        try:
+            data = zlib.decompressobj(wbits=31).decompress(data[:4096], HEADER)
+        except zlib.error:
+            return False
+    return data[344:348] == NIFTI_MAGIC[0] or data[4:8] == NIFTI_MAGIC[1]
 
 
 def decode_nifti(data: bytes, limits: Limits, index: int | None = None) -> np.ndarray:
-    """One slice of a NIfTI file: uint8 (height, width), stretched from its lowest to its highest value.
+    """One slice of a NIfTI file: uint8 (height, width), its stored values as `levels.to_grey` has them.
 
+    A scale factor changes no picture and is left out, but for a negative one, which inverts it.
     Slices lie along the axis of length 1 where there is one, else along the axis nearest to feet-head; `index` counts
     from the patient's feet (left, back), and the default is the middle one. The view is the radiological one: anterior
     (or superior) up, the patient's right (anterior in a sagittal slice) to the left. Raises BadImage.
@@ -32,7 +40,7 @@ def decode_nifti(data: bytes, limits: Limits, index: int | None = None) -> np.nd
             data = _unzipped(data, limits)
             kind = nibabel.Nifti2Image if data[4:8] == NIFTI_MAGIC[1] else nibabel.Nifti1Image
             volume = kind.from_bytes(data)
-            return stretch(_plane(volume, _checked_shape(volume, data, limits), limits, index))
+            return to_grey(_plane(volume, _checked_shape(volume, data, limits), limits, index))
     except BadImage:
         raise
     # A damaged file makes the parser fail in any way at all.
@@ -66,6 +74,7 @@ def _checked_shape(volume, data: bytes, limits: Limits) -> tuple[int, int, int]:
 
 
 def _plane(volume, shape: tuple[int, int, int], limits: Limits, index: int | None) -> np.ndarray:  # type: ignore[no-untyped-def]
+    from nibabel.arrayproxy import ArrayProxy
     from nibabel.orientations import io_orientation
 
     orientation = io_orientation(volume.affine)
@@ -80,7 +89,10 @@ def _plane(volume, shape: tuple[int, int, int], limits: Limits, index: int | Non
     limits.check_area(shape[first], shape[second])
     at: list[slice | int] = [slice(None)] * 3
     at[axis] = index if direction[axis] > 0 else shape[axis] - 1 - index
-    plane = np.asarray(volume.dataobj[tuple(at[: len(volume.shape)]) + (0,) * (len(volume.shape) - 3)])
+    scaled = volume.dataobj
+    sign = np.copysign(1.0, scaled.slope)
+    stored = ArrayProxy(scaled.file_like, (scaled.shape, scaled.dtype, scaled.offset, sign, 0.0))
+    plane = np.asarray(stored[tuple(at[: len(volume.shape)]) + (0,) * (len(volume.shape) - 3)])
     plane = plane if first < second else plane.T
     # Stored towards right, anterior, superior, both axes run against the columns and rows of the view.
     return plane[:: -direction[first], :: -direction[second]].T

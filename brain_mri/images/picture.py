@@ -14,10 +14,15 @@ from io import BytesIO
 import cv2
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from brain_mri.images.badimage import BadImage, CountedReads, Limits, Reason, stretch
+from brain_mri.images.badimage import BadImage, CountedReads, Limits, Reason
+from brain_mri.images.levels import eight_bit, to_grey
 
+MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"GIF8", b"RIFF")
+TIFF = MAGIC[2:6]
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP")
+PHOTOMETRIC, WHITE_IS_ZERO, STRIPS_OR_TILES = 262, 0, ((273, 279), (324, 325))  # tags of TIFF 6.0: first and length
 MOST_READS = 1_000_000  # of a file; a GIF of the largest size takes some hundred thousand
 PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -28,13 +33,20 @@ ALIEN = bytes(range(17, 241, 5))  # picture data that no picture continues with
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself, sizes in pixels as stored; `scan`: where the picture data of a JPEG begin."""
+    """What a file says of itself, sizes in pixels as stored; `scan`: where the picture data of a JPEG begin;
+    `inverted`: the lowest value is white."""
 
     kind: str
     width: int
     height: int
     grey: bool
-    scan: int
+    scan: int = 0
+    inverted: bool = False
+
+
+def is_picture(data: bytes) -> bool:
+    """Whether a file begins as a picture does."""
+    return data.startswith(MAGIC)
 
 
 def picture_shape(data: bytes, limits: Limits) -> tuple[int, int]:
@@ -48,7 +60,8 @@ def picture_shape(data: bytes, limits: Limits) -> tuple[int, int]:
 
 
 def decode_picture(data: bytes, limits: Limits) -> np.ndarray:
-    """Grey picture, uint8 (height, width), as `cv2.imread` and `cv2.cvtColor` make it. Raises BadImage."""
+    """Grey picture, uint8 (height, width), as `cv2.imread` and `cv2.cvtColor` make it, or where it has more than 8 bits
+    `levels.to_grey`. Raises BadImage."""
     header = _header(data, limits)
     # A grey JPEG decoded as colour and back is the same grey, at twice the time.
     grey_jpeg = header.kind == "JPEG" and header.grey
@@ -64,13 +77,17 @@ def decode_picture(data: bytes, limits: Limits) -> np.ndarray:
     height, width = pixels.shape[:2]
     if {height, width} != {header.height, header.width}:  # EXIF may have swapped them
         raise BadImage(Reason.WRONG_SIZE, f"{width}x{height} px, not {header.width}x{header.height}")
+    if header.inverted and pixels.dtype != np.uint8:  # OpenCV turns those of 8 bits alone
+        pixels = np.invert(pixels) if pixels.dtype.kind in "iu" else -pixels
     if pixels.ndim == 3:
+        levels = eight_bit(pixels)
+        pixels = pixels if levels is None else levels
         direct = pixels.dtype in (np.uint8, np.uint16, np.float32)
         pixels = cv2.cvtColor(pixels if direct else pixels.astype(np.float32), cv2.COLOR_BGR2GRAY)
     # Where the data of a JPEG end early the rest is flat.
     if header.kind == "JPEG" and pixels[-8:].min() == pixels[-8:].max() and _jpeg_runs_short(data, header.scan):
         raise BadImage(Reason.WRONG_SIZE, "the data end before the last row")
-    return pixels if pixels.dtype == np.uint8 else stretch(pixels)
+    return pixels if pixels.dtype == np.uint8 else to_grey(pixels)
 
 
 def _header(data: bytes, limits: Limits) -> Header:
@@ -95,11 +112,14 @@ def _header(data: bytes, limits: Limits) -> Header:
                         raise BadImage(Reason.TRUNCATED, "JPEG without its end")
                 else:
                     image.load()  # Pillow raises where the pixels end early, which OpenCV passes over
-                return Header(kind, width, height, image.mode == "L", scan)
+                inverted = kind == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO  # type: ignore[attr-defined]
+                return Header(kind, width, height, image.mode == "L", scan, inverted)
     except BadImage:
         raise
     except Image.UnidentifiedImageError:
-        known = data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"))
+        if data.startswith(TIFF):
+            return _tiff_header(data, limits)
+        known = data.startswith(MAGIC[:2])
         raise BadImage(
             Reason.UNDECODABLE if known else Reason.NOT_AN_IMAGE, "damaged header" if known else ""
         ) from None
@@ -109,6 +129,33 @@ def _header(data: bytes, limits: Limits) -> Header:
     except Exception as error:
         cut = "truncated" in str(error).lower() or isinstance(error, EOFError)
         raise BadImage(Reason.TRUNCATED if cut else Reason.UNDECODABLE, type(error).__name__) from None
+
+
+def _tiff_header(data: bytes, limits: Limits) -> Header:
+    """Header of a TIFF of a type that Pillow does not know and OpenCV does (float64, say). Raises BadImage."""
+    try:
+        stream = CountedReads(data, MOST_READS)
+        directory = ImageFileDirectory_v2(data[: 16 if data[2:4] in (b"+\0", b"\0+") else 8])
+        stream.seek(directory.next)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            directory.load(stream)
+        width, height = int(directory[256]), int(directory[257])
+        offsets, counts = next(
+            (directory[first], directory[second]) for first, second in STRIPS_OR_TILES if first in directory
+        )
+        ends = [int(offset) + int(count) for offset, count in zip(offsets, counts, strict=True)]
+        limits.check_area(width, height)
+    except BadImage:
+        raise
+    # As of any damaged file.
+    except Exception:
+        raise BadImage(Reason.UNDECODABLE, "TIFF with a damaged header") from None
+    if directory.next:
+        raise BadImage(Reason.SEVERAL_FRAMES, "TIFF")
+    if max(ends) > len(data):
+        raise BadImage(Reason.TRUNCATED, f"{len(data):,} of {max(ends):,} bytes")
+    return Header("TIFF", width, height, False, inverted=directory.get(PHOTOMETRIC) == WHITE_IS_ZERO)
 
 
 def _check_png(stream: CountedReads, width: int, height: int) -> None:

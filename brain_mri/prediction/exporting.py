@@ -17,12 +17,15 @@ from brain_mri.prediction.outputs import with_all_outputs
 
 OPSET = 17  # of 2022: every ONNX runtime of the last years reads it
 HOW_TO = """\
-One image: 1. grey, uint8. 2. head = Gaussian blur of crop.blur pixels > crop.threshold, eroded crop.erode and dilated
-crop.dilate times with a 3x3 square. 3. Cut the image to the extreme points of the largest external contour of head,
-grown by crop.padding pixels; right and bottom points themselves are left out; no contour: the whole image. 4. Resize
-to crop.size x crop.size by crop.interpolation, round to uint8, resize to image_size x image_size by area, round to
-uint8. 5. Feed float32 (N, image_size, image_size, 1), 0 to 255. The output `calibrated` is softmax(logits /
-temperature), in the order of classes; `probabilities` is the network's own softmax. No medical device."""
+One image: 1. grey, uint8. Where crop.stretch is true: of its n values sorted, low is the one at n // 1000 from below,
+high the one at n // 1000 from above (the least and the greatest where these are one); it becomes round(255 *
+clip((grey - low) / (high - low), 0, 1)). 2. head = Gaussian blur of crop.blur pixels > crop.threshold, eroded
+crop.erode and dilated crop.dilate times with a 3x3 square. 3. Cut the image to the extreme points of the largest
+external contour of head, grown by crop.padding pixels; right and bottom points themselves are left out; no contour:
+the whole image. 4. Resize to crop.size x crop.size by crop.interpolation, round to uint8, resize to image_size x
+image_size by area, round to uint8. 5. Feed float32 (N, image_size, image_size, 1), 0 to 255. The output `calibrated`
+is softmax(logits / temperature), in the order of classes; `probabilities` is the network's own softmax. No medical
+device."""
 
 
 def export(model: keras.Model, path: Path | str, card: Mapping[str, Any], digest: str) -> None:

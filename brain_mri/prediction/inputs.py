@@ -30,6 +30,8 @@ class Input:
 def list_inputs(paths: Sequence[Path], table: Path | None, limits: Limits) -> Iterator[tuple[list[Input], list[str]]]:
     """List the images of files, folders and zips, and those of a CSV; zips stay open as long as the context.
 
+    What lies in a folder or zip and is by its name no image (DICOMDIR, README.txt) is left out.
+
     Yields what there is to classify, and `name: reason` of the files that must not be opened. Raises UserError for a
     path that is not there, and a folder, zip or table without images.
     """
@@ -39,9 +41,10 @@ def list_inputs(paths: Sequence[Path], table: Path | None, limits: Limits) -> It
         for path in (find_file(Path(), str(named)) for named in paths):
             if path.is_dir() or path.suffix.lower() == ".zip":
                 container = open_zips.enter_context(opened(path, limits))
-                if not container.entries and not container.refused:
+                entries = [entry for entry in container.entries if entry.may_be_image]
+                if not entries and not container.refused:
                     raise UserError(f"{path}: no images in it; name a folder that has some")
-                images += [Input(str(path / entry.path), entry.read) for entry in container.entries]
+                images += [Input(str(path / entry.path), entry.read) for entry in entries]
                 refused += [f"{path / file.path}: {file.reason}" for file in container.refused]
             elif path.exists() or path.is_symlink():
                 images.append(Input(str(path), partial(read_file, path, limits)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AliasPath, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 import brain_mri
 from brain_mri import results
@@ -25,7 +25,7 @@ class Card(BaseModel):
 
     classes: Annotated[list[str], Field(min_length=2)]
     image_size: Annotated[int, Field(ge=1)]
-    crop: Crop
+    crop: Annotated[Crop, BeforeValidator(lambda crop: {"stretch": False, **crop})]  # older cards lack the key
     temperature: Annotated[float, Field(gt=0)]
 
 

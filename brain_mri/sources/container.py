@@ -21,6 +21,13 @@ from brain_mri.images.badimage import BadImage, Limits, Reason, Refused
 from brain_mri.images.decode import check_file
 from brain_mri.sources.names import find_file, normal_path
 
+# What lies beside images, and no one takes for one: names without an ending, and endings.
+BESIDE = {"dicomdir", "readme", "changes", "license", "licence", "autorun", "lockfile", "version", "participants"}
+ENDINGS = {
+    *("bat", "bval", "bvec", "cfg", "cmd", "css", "csv", "dll", "doc", "docx", "exe", "htm", "html", "ico", "inf"),
+    *("ini", "jar", "js", "json", "lnk", "log", "md", "ods", "odt", "pdf", "ppt", "pptx", "py", "rtf", "sh", "tsv"),
+    *("txt", "url", "xls", "xlsx", "xml", "yaml", "yml"),
+}
 MAX_ENTRIES = 500_000
 MAX_BYTES = 64 * 2**30  # unpacked, of all files together
 NOT_FETCHED = "link to a file that is not there, which git annex get, datalad get or dvc checkout brings"
@@ -34,6 +41,12 @@ class Entry:
 
     path: str
     read: Callable[[], bytes]
+
+    @property
+    def may_be_image(self) -> bool:
+        """Whether its name leaves it open that it is an image, as a name without an ending does."""
+        stem, _, ending = PurePosixPath(self.path).name.lower().rpartition(".")
+        return ending not in (ENDINGS if stem else BESIDE)
 
     @property
     def top(self) -> str:

@@ -47,14 +47,14 @@ def unpack(source: Path, data: Path, classes: Mapping[str, str], limits: Limits)
     columns = ("path", "class"), ("source", "patient", "mask")
     with opened_with_table(source, limits, classes, *columns) as (container, rows):
         if rows is None:
-            found = [(entry, PurePosixPath(entry.path)) for entry in container.entries]
+            found = [(entry, PurePosixPath(entry.path)) for entry in container.entries if entry.may_be_image]
             names = {path.parent.name for _, path in found}
             offers = [
                 Offer(path.name, classes[path.parent.name], PART, entry.read)
                 for entry, path in found
                 if path.parent.name in classes
             ]
-            refused, ignored = container.refused, container.ignored + len(found) - len(offers)
+            refused, ignored = container.refused, container.ignored + len(container.entries) - len(offers)
         else:
             names = {row["class"] for row in rows}
             mapped = [row for row in rows if row["class"] in classes]

@@ -56,7 +56,7 @@ def folder_offers(container: Container, classes: Sequence[str], parts: Sequence[
     source, offers = container.source, []
     for part in parts:
         prefix = f"{part}/" if part else ""
-        entries = [entry for entry in container.entries if entry.path.startswith(prefix)]
+        entries = [entry for entry in container.entries if entry.path.startswith(prefix) and entry.may_be_image]
         if part and not entries:
             tops = {entry.top for entry in container.entries} - {""}
             raise UserError(

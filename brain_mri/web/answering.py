@@ -10,8 +10,7 @@ import numpy as np
 from brain_mri.heatmaps import HEAT_MAPS
 from brain_mri.images.badimage import BadImage, Limits, Reason
 from brain_mri.images.crop import cut_out, find_head
-from brain_mri.images.decode import decode_grey
-from brain_mri.images.nifti import is_nifti
+from brain_mri.images.decode import decode_grey, file_kind
 from brain_mri.images.picture import decode_picture
 from brain_mri.prediction.classifier import Classifier
 from brain_mri.web.words import headline, name_of, notes, share
@@ -38,7 +37,7 @@ def answer(classifier: Classifier, data: bytes, ending: str, slice: int | None) 
     grey = decode_grey(data, limits(classifier), name, slice)
     settings = classifier.study.card.crop
     head = find_head(grey, settings)
-    crop = cut_out(grey, head, settings)
+    crop = cut_out(head, settings)
     (found,) = classifier.classify(crop[None])
     (top, bottom, left, right), (height, width) = head.box, grey.shape
     return {
@@ -60,7 +59,7 @@ def answer(classifier: Classifier, data: bytes, ending: str, slice: int | None) 
         },
         "image": data_url(png(shrunk(grey))),
         "crop": data_url(png(crop)),
-        "volume": is_nifti(data, name),
+        "volume": file_kind(data, name) == "NIfTI",
     }
 
 

@@ -43,6 +43,10 @@ def example(onnx_file: str, image_file: str) -> dict[str, float]:
     network = onnxruntime.InferenceSession(onnx_file)
     card = {k: json.loads(v) for k, v in network.get_modelmeta().custom_metadata_map.items() if v[0] in "{[0123456789"}
     c, grey = card["crop"], cv2.imread(image_file, cv2.IMREAD_GRAYSCALE)
+    if c["stretch"]:
+        values = np.sort(grey, None)
+        low, high = values[grey.size // 1000], values[-1 - grey.size // 1000]
+        grey = np.uint8(np.rint(255 * np.clip((np.float64(grey) - low) / (float(high) - low), 0, 1)))
     head = cv2.threshold(cv2.GaussianBlur(grey, (c["blur"],) * 2, 0), c["threshold"], 255, cv2.THRESH_BINARY)[1]
     head = cv2.dilate(cv2.erode(head, np.ones((3, 3)), iterations=c["erode"]), np.ones((3, 3)), iterations=c["dilate"])
     xy = max(cv2.findContours(head, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0], key=cv2.contourArea)[:, 0]

@@ -17,6 +17,7 @@ from brain_mri.network.batches import predict_logits
 from brain_mri.params import load_params
 from brain_mri.phantoms.phantom import phantom
 from brain_mri.probing import probes, shortcuts
+from brain_mri.statistics.intervals import mean_intervals
 from stages import probe
 
 ROOT = Path(__file__).parents[2]
@@ -156,7 +157,7 @@ def test_places_are_spread_evenly(limit: int, expected: list[int]) -> None:
     [(0, 1, "open"), (0, 40, "sees"), (16, 40, "partly"), (20, 40, "ignores"), (40, 40, "ignores")],
 )
 def test_judgement_by_count(kept: int, of: int, word: str) -> None:
-    rate = shortcuts.rates({"kept": np.arange(of) < kept}, np.arange(of), 500)["kept"]
+    rate = mean_intervals({"kept": np.arange(of) < kept}, np.arange(of), 500)["kept"]
     assert shortcuts.judge(rate) == word
 
 
