@@ -25,7 +25,9 @@ lint: setup-dev
 
 # A stamp that is newer than what it was made from says that all of it is installed.
 environment: $(VENV)/.environment
+# A copy without git, as GitHub's "Download ZIP" gives it, runs too, once DVC has been told.
 setup: $(VENV)/.package
+	@test -e .git || git rev-parse > /dev/null 2>&1 || dvc config --local core.no_scm true
 setup-dev: $(VENV)/.dev
 
 $(VENV)/.environment: requirements.txt

@@ -22,10 +22,9 @@ import tempfile
 from collections.abc import Iterable
 
 import numpy as np
-import yaml
 
 from bench.turns import ROOT
-from brain_mri.files import read_json, write_json
+from brain_mri.files import read_json, read_yaml, write_json
 
 STUDY = "studies/compact-robust"
 COST = {
@@ -84,7 +83,7 @@ def rows() -> dict[str, tuple[dict, tuple[int, ...]]]:
 
 def today(keys: Iterable[str]) -> dict:
     """What the study's params.yaml says of them."""
-    params = yaml.safe_load((ROOT / STUDY / "params.yaml").read_text())
+    params = read_yaml(ROOT / STUDY / "params.yaml")
     return {name: functools.reduce(operator.getitem, name.split("."), params) for name in keys}
 
 

@@ -20,9 +20,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from bench.tiny import clone
+from brain_mri.files import read_yaml
 
 SEED = 20261123
 CHANGES = {
@@ -53,7 +53,7 @@ def repro(folder: Path, seconds: float | None = None) -> tuple[int, str]:
 
 def digests(folder: Path) -> dict[str, str]:
     """The outputs of dvc.lock; the order of its stages says nothing, as DVC runs any of those that are ready."""
-    stages = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
+    stages = read_yaml(folder / "dvc.lock")["stages"]
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
 
 

@@ -5,7 +5,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+
+from brain_mri.files import read_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ("dvc.lock", "metrics/", "plots/", "dvclive/")
@@ -37,7 +39,7 @@ def clone(folder: Path, changes: dict[str, Any]) -> Path:
 def change(study: Path, values: dict[str, Any]) -> None:
     """Change keys of the study's params.yaml; of a section, those that are named."""
     file = study / "params.yaml"
-    params = yaml.safe_load(file.read_text())
+    params = read_yaml(file)
     for section, keys in values.items():
         params[section] = {**params[section], **keys} if isinstance(keys, dict) else keys
-    file.write_text(yaml.safe_dump(params))
+    YAML(typ="safe").dump(params, file)

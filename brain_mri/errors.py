@@ -2,13 +2,31 @@
 
 import difflib
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+
+REMEDY = "make room or fix the permissions"
+REMEDIES = {
+    errno.ENAMETOOLONG: "take a shorter name",
+    errno.ENOENT: "put it there, or name another",
+    errno.EEXIST: "move what is there, or name another",
+    errno.ENOTDIR: "move the file that stands in a folder's place, or name another",
+    errno.EISDIR: "move the folder that stands in a file's place, or name another",
+    errno.ELOOP: "remove the link that leads back to itself",
+    errno.EMFILE: "close programs, or raise the limit (ulimit -n)",
+    errno.ENFILE: "close programs, or raise the limit (ulimit -n)",
+    errno.ENOMEM: "close other programs",
+    errno.EAGAIN: "close other programs, or raise the limit (ulimit -u)",
+    errno.EIO: "look at the disk or the network that holds it",
+    errno.ESTALE: "look at the network that holds it",
+}
 
 
 class UserError(Exception):
@@ -16,7 +34,8 @@ class UserError(Exception):
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage's `main`; a user's error ends in one line on stderr and exit code 2, ctrl-C in 130.
+    """Run a stage's `main`; what a user or the machine does wrong ends in one line on stderr and exit code 2, ctrl-C in
+    130, an output that nobody reads any more in 1. What a terminal's encoding lacks is written as `\\xfc`.
 
     A stage runs the package that lies beside it. Where another one is installed, as for a clone or the workspace of an
     experiment, it starts again with its own."""
@@ -25,17 +44,29 @@ def run(main: Callable[[], None]) -> None:
     if script.parent.name == "stages" and own.is_dir() and own != package:
         path = os.pathsep.join(filter(None, [str(own.parent), os.environ.get("PYTHONPATH")]))
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "PYTHONPATH": path})
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         main()
     except UserError as error:
         message, code = str(error), 2
     except KeyboardInterrupt:
         message, code = "interrupted; run the same command again to go on", 130
+    except BrokenPipeError:  # the reader of the output has stopped, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS):
-            raise
         where = f"{error.filename}: " if error.filename else ""
-        message, code = f"{where}{os.strerror(error.errno)}; make room or fix the permissions, then run again", 2
+        what = os.strerror(error.errno) if error.errno else " ".join(str(error).split()) or type(error).__name__
+        message, code = f"{where}{what}; {REMEDIES.get(error.errno or 0, REMEDY)}, then run again", 2
+    except MemoryError:
+        message, code = "not enough memory; close other programs, or take smaller images and batches, then run again", 2
+    except BrokenExecutor:
+        message, code = "a worker process was ended, most often for want of memory; make room, then run again", 2
+    except UnicodeEncodeError as error:
+        what = ascii(error.object)[:120]
+        message, code = f"{what}: no name in {error.encoding}; set LC_ALL=C.UTF-8, then run again", 2
     else:
         return
     print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import cv2
 import numpy as np
+from ruamel.yaml import YAML, YAMLError
 from tqdm import tqdm
 
 from brain_mri.errors import UserError
@@ -113,6 +114,24 @@ def read_json(path: Path | str) -> Any:
         raise UserError(f"{path}: not there; `dvc repro` makes it") from None
     except ValueError as error:
         raise UserError(f"{path}: not JSON ({error}); remove it and run `dvc repro`") from None
+
+
+def read_yaml(path: Path | str) -> Any:
+    """Read a YAML file as DVC writes and reads it; see `parse_yaml`. A missing file raises FileNotFoundError."""
+    return parse_yaml(Path(path).read_bytes(), str(path))
+
+
+def parse_yaml(text: str | bytes, name: str) -> Any:
+    """Return the values of a YAML 1.2 text: `1e-05` is a number and `no` a string, which in YAML 1.1 they are not.
+
+    Raises UserError that begins with `name` where the text is broken or gives a key twice."""
+    try:
+        return YAML(typ="safe").load(text.decode() if isinstance(text, bytes) else text)
+    # ValueError: bytes that are no UTF-8, and dates that no calendar has.
+    except (YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        reason = f"{getattr(error, 'problem', '')}, line {mark.line + 1}" if mark else " ".join(str(error).split())
+        raise UserError(f"{name}: not YAML: {reason}") from None
 
 
 def write_csv(path: Path | str, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:

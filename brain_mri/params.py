@@ -1,15 +1,16 @@
 """The schema of `params.yaml`: every key of every study, its type and its range. What a key does stands in the file."""
 
 import difflib
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Literal
 
 import matplotlib
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from brain_mri.architectures import ARCHITECTURES, Architecture
 from brain_mri.errors import UserError, one_line
+from brain_mri.files import read_yaml
 
 PIPELINES = ("noaug", "aug")  # without and with augmentation
 
@@ -45,14 +46,16 @@ Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Count = Annotated[int, Field(ge=1)]
 FileName = Annotated[str, Field(min_length=1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-Classes = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=2)]
+# macOS gives the names of folders decomposed (NFD): what names a class, or may, is compared in one form.
+Name = Annotated[str, Field(min_length=1), AfterValidator(lambda name: unicodedata.normalize("NFC", name))]
+Classes = Annotated[list[Name], Field(min_length=2)]
 
 
 class Images(Section):
     """What every source of images has."""
 
     classes: Classes
-    negative: str | None
+    negative: Name | None
     groups: FileName | None
 
     @property
@@ -94,7 +97,7 @@ class Local(Images):
 
 class External(Section):
     name: FileName
-    classes: Annotated[dict[str, str], Field(min_length=1)]
+    classes: Annotated[dict[Name, Name], Field(min_length=1)]
     required: bool
 
 
@@ -255,7 +258,7 @@ class Probe(Section):
 
 class Gradcam(Section):
     layer: Annotated[str, Field(min_length=1)]
-    target: Annotated[str, Field(min_length=1)]
+    target: Name
     samples_per_class: Annotated[int, Field(ge=1, le=20)]
     images: Annotated[int, Field(ge=2)]
 
@@ -323,11 +326,9 @@ class Params(Section):
 def load_params(path: Path | str = "params.yaml") -> Params:
     """Read and check the study's parameters; raises UserError with one line that names the key."""
     try:
-        values = yaml.safe_load(Path(path).read_text())
+        values = read_yaml(path)
     except FileNotFoundError:
         raise UserError(f"{path}: not there; run a stage in a study's folder, or let `dvc repro` do it") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: holds no keys; expected the sections {', '.join(Params.model_fields)}")
     try:

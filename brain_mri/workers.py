@@ -12,6 +12,8 @@ from typing import TypeVar
 import cv2
 from threadpoolctl import threadpool_limits
 
+from brain_mri.errors import UserError
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -20,10 +22,18 @@ Result = TypeVar("Result")
 def workers(processes: int | None = None) -> Iterator[ProcessPoolExecutor]:
     """Give a pool of fresh processes (default: one for each core), each with one thread; ctrl-C is left to the parent.
 
-    To be called from the main thread, which alone may set how a signal is handled.
+    To be called from the main thread, which alone may set how a signal is handled. Raises UserError where the system
+    has no locks to share between processes.
     """
     # "spawn": a fork would hang on the threads of OpenCV, which do not survive it.
-    with ProcessPoolExecutor(processes or os.cpu_count(), get_context("spawn"), initializer=_one_thread) as pool:
+    try:
+        executor = ProcessPoolExecutor(processes or os.cpu_count(), get_context("spawn"), initializer=_one_thread)
+    except (OSError, ImportError, NotImplementedError) as error:
+        raise UserError(
+            f"worker processes cannot be had ({' '.join(str(error).split())}): they share memory in /dev/shm; mount "
+            "it, writable and with room (docker run --shm-size=1g), then run again"
+        ) from None
+    with executor as pool:
         # What is ignored as a process starts stays ignored in it; the first task starts them all.
         handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:

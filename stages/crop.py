@@ -77,7 +77,7 @@ def crop_one(record: ImageRecord, settings: Crop, own: Path, external: Path) -> 
     """Crop one image and its mask, and describe it for the audit, from one decoding; runs in a worker process."""
     limits = Limits(settings.min_side, settings.max_pixels)
     try:
-        data = read_file(RAW / record.path, limits, RAW)
+        data = read_file(RAW / record.path, limits)
         grey = decode_grey(data, limits, record.path)
     except BadImage as error:
         return Refused(record.path, str(error), (RAW / record.path).lstat().st_size)

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import softmax
 
 from brain_mri import results
-from brain_mri.errors import run
+from brain_mri.errors import UserError, run
 from brain_mri.evaluation import calibration, errors, selective
 from brain_mri.figures import data, evaluation, explanations, probing
 from brain_mri.figures.evaluation import PIPELINE_NAMES
@@ -51,8 +51,10 @@ def draw_data(params: Params) -> None:
     limits = Limits(params.crop.min_side, params.crop.max_pixels)
     steps = {}
     for label in params.dataset.classes:
-        path = next(row["path"] for row in sizes if labels[row["path"]] == label)
-        grey = read_grey(Path("data/raw") / path, limits, root=Path("data/raw"))
+        path = next((row["path"] for row in sizes if labels[row["path"]] == label), None)
+        if path is None:
+            raise UserError(f"data/sizes.csv: no image of {label}, which dataset.classes names; run `dvc repro`")
+        grey = read_grey(Path("data/raw") / path, limits)
         head = find_head(grey, params.crop)
         steps[label] = head.grey, head, cut_out(head, params.crop)
     data.crop_steps(steps, params.plots.dpi)

@@ -28,7 +28,7 @@ from brain_mri.copies.scans import Scans, find_scans
 from brain_mri.copies.splitting import assign_splits
 from brain_mri.errors import UserError, run
 from brain_mri.files import write_csv
-from brain_mri.images.dataset import ImageRecord, Sample, read_records, write_samples
+from brain_mri.images.dataset import ImageRecord, Sample, labels_of, read_records, write_samples
 from brain_mri.images.groups import merge_groups, merge_links
 from brain_mri.params import load_params
 
@@ -37,10 +37,12 @@ def main() -> None:
     params = load_params()
     classes = params.dataset.classes
     records = read_records("data/cropped.csv")
+    parts = np.array([record.part for record in records])
+    labels = np.full(len(records), -1)
+    labels[parts != "External"] = labels_of([record for record in records if record.part != "External"], classes)
     descriptions = read_descriptions(Path("data/descriptions"))
     pairs = find_pairs(descriptions, params.audit)
     copies = group_copies(pairs, len(records))
-    parts = np.array([record.part for record in records])
     families = np.array([record.family or record.patient for record in records])
     groups = merge_groups(copies, families if params.split.patients else np.where(parts == "External", families, ""))
     scans = None
@@ -49,7 +51,6 @@ def main() -> None:
         if params.split.patients:
             groups = merge_links(groups, scans.first, scans.second)
 
-    labels = np.array([-1 if record.part == "External" else classes.index(record.label) for record in records])
     splits = assign_splits(labels, parts, copies, groups, params.split)
     samples = [Sample(**vars(record), group=str(group)) for record, group in zip(records, groups, strict=True)]
     tables = {}

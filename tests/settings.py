@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from brain_mri.files import read_yaml
 from brain_mri.params import Params
 
-VALUES = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text())
+VALUES = read_yaml(Path(__file__).parent.parent / "params.yaml")
 
 
 def params(**sections: dict[str, Any]) -> Params:

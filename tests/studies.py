@@ -7,7 +7,7 @@ import numpy as np
 import yaml
 from settings import network
 
-from brain_mri.files import write_json
+from brain_mri.files import read_yaml, write_json
 from brain_mri.images.crop import to_network
 from brain_mri.network.saved import save
 from brain_mri.params import load_params
@@ -34,7 +34,7 @@ def png(image: np.ndarray) -> bytes:
 
 def tiny_study(folder: Path) -> Path:
     """Write a study with a tiny untrained network, a guard that knows discs, and a threshold of confidence."""
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params = read_yaml(ROOT / "params.yaml")
     params["model"]["image_size"], params["plots"]["dpi"] = SIZE, 40
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     model = network(size=SIZE, seed=3)

@@ -14,6 +14,7 @@ from brain_mri.errors import UserError
 from brain_mri.files import progress, read_csv, read_json, replacing, write_csv, write_json, write_png
 
 ROOT = Path(__file__).parent.parent
+ASCII = {**os.environ, "PYTHONIOENCODING": "ascii"}
 IMPORTS = "from brain_mri.errors import *\nfrom brain_mri.files import *\n"
 
 
@@ -91,11 +92,22 @@ def test_progress_yields_all_and_ends_with_a_line(capfd: pytest.CaptureFixture[s
         ("raise UserError('a.csv: bad')", 2, "a.csv: bad"),
         ("raise KeyboardInterrupt", 130, "interrupted"),
         ("raise OSError(28, 'x', 'data/raw')", 2, "data/raw: No space left"),
+        ("open('a' * 300)", 2, "File name too long; take a shorter name"),
+        ("raise OSError('no such\\ndevice')", 2, "no such device"),
+        ("raise OSError(5, 'x')", 2, "Input/output error; look at the disk"),
+        ("open('/etc/passwd/x')", 2, "/etc/passwd/x: Not a directory"),
+        ("import os; os.mkdir('/tmp')", 2, "/tmp: File exists"),
+        ("import os; os.unlink('/tmp/none/x')", 2, "No such file"),
+        ("raise MemoryError", 2, "not enough memory"),
+        ("from concurrent.futures import BrokenExecutor; raise BrokenExecutor", 2, "for want of memory"),
+        ("'ü'.encode('ascii')", 2, "set LC_ALL"),
+        ("raise UserError('ü')", 2, "\\xfc"),
     ],
 )
 def test_errors_end_in_one_line_and_a_code(body: str, code: int, words: str) -> None:
+    """The family: every OSError, and every state of a machine that can be foreseen."""
     script = IMPORTS + f"def main():\n    {body}\nrun(main)"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=ASCII, capture_output=True, text=True)
     assert done.returncode == code
     assert words in done.stderr
     assert done.stderr.count("\n") == 1

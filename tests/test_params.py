@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from brain_mri.errors import UserError, known_keys
+from brain_mri.files import read_yaml
 from brain_mri.params import Params, load_params
 
 ROOT = Path(__file__).parent.parent
@@ -27,7 +28,7 @@ def test_studies_say_what_they_cost_and_give(study: Path) -> None:
 
 
 def changed(tmp_path: Path, changes: dict[str, object]) -> Path:
-    params = yaml.safe_load(STUDIES[0].read_text())
+    params = read_yaml(STUDIES[0])
     for key, value in changes.items():
         *path, last = key.split(".")
         section = params
@@ -116,7 +117,7 @@ def test_what_is_no_params_file_is_refused_in_one_line(tmp_path: Path, text: str
 
 
 def test_known_keys_are_those_of_the_file() -> None:
-    params = yaml.safe_load(STUDIES[0].read_text())
+    params = read_yaml(STUDIES[0])
     dotted = {f"{section}.{key}" for section, keys in params.items() if isinstance(keys, dict) for key in keys}
     assert dotted <= set(known_keys(Params))
 
@@ -125,3 +126,30 @@ def test_every_key_is_explained() -> None:
     for study in STUDIES:
         for line in study.read_text().split("\ncode:")[1].splitlines()[1:]:
             assert not line.strip() or "#" in line or line.rstrip().endswith(":"), f"{study}: {line!r}"
+
+
+def test_what_dvc_writes_is_read_as_dvc_means_it(tmp_path: Path) -> None:
+    """`dvc exp run -S` rewrites params.yaml as YAML 1.2, in which `1e-05` is a number and `no`, `on` and `y` are
+    strings; YAML 1.1 reads a string, and booleans. The family: small and large numbers, words and dates in 1.1."""
+    from dvc.utils.serialize import modify_yaml
+
+    classes = ["no", "yes", "on", "y", "1:30", "0b1", "1_0", "1e3", "2020-01-01", "~", "null"]
+    file = tmp_path / "params.yaml"
+    file.write_text(STUDIES[0].read_text())
+    with modify_yaml(file) as values:
+        values["train"]["learning_rate"] = 0.00001
+        values["train"]["plateau"]["min_learning_rate"] = 1e-20
+        values["dataset"]["classes"], values["dataset"]["negative"] = classes, "no"
+    assert "learning_rate: 1e-05" in file.read_text() and "negative: no " in file.read_text()
+    params = load_params(file)
+    assert (params.train.learning_rate, params.train.plateau.min_learning_rate) == (1e-5, 1e-20)
+    assert params.dataset.classes == classes and params.dataset.negative == "no"
+
+
+@pytest.mark.parametrize("text", ["a: [", "a: 1\na: 2\n", "a: !!python/object:os.system x", "a: 2020-13-45", b"\xff"])
+def test_what_is_no_yaml_is_one_line(text: str | bytes, tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UserError, match=r"params\.yaml: not YAML: .") as error:
+        load_params(file)
+    assert "\n" not in str(error.value)

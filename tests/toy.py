@@ -51,10 +51,10 @@ stages:
 STAGE = """\
 import csv, json, os, random, sys, time
 from pathlib import Path
-import yaml
+from ruamel.yaml import YAML
 
 KERNEL = [[1, 1, 1], [1, 1, 1], [1, 1, 1]]
-params = yaml.safe_load(Path("params.yaml").read_text())
+params = YAML(typ="safe").load(Path("params.yaml"))
 data, other_cpu = params["dataset"], os.environ.get("TOY_CPU", "")
 
 

@@ -7,7 +7,6 @@ imported inside `main`, so that --help and a misspelt option are answered at onc
 import argparse
 import difflib
 import importlib
-import os
 import sys
 
 COMMANDS = {
@@ -41,11 +40,7 @@ def main() -> None:
     options = parser.parse_args(arguments)
     from brain_mri.errors import run
 
-    try:
-        run(lambda: module.main(options))
-    except BrokenPipeError:  # the reader of the output has stopped, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    run(lambda: module.main(options))
 
 
 def warn(line: str) -> None:

@@ -56,6 +56,8 @@ def main(options: argparse.Namespace) -> None:
 
     study = open_study(options.study, options.pipeline)
     settings = study.card.crop
+    if options.explain:
+        make_folder(options.explain)
     answered = 0
     classifier = None
     taken: set[str] = set()
@@ -81,6 +83,15 @@ def main(options: argparse.Namespace) -> None:
         warn(f"{len(bad)} of {answered + len(bad)} images could not be read")
     if bad:
         sys.exit(1 if answered else 2)
+
+
+def make_folder(folder: Path) -> None:
+    from brain_mri.errors import UserError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"--explain {folder}: a file stands there, and pictures go into a folder; name one") from None
 
 
 def batches(
@@ -109,7 +120,8 @@ def batches(
 
 def json_line(image: "Input", answer: "Answer") -> str:
     rounded = {name: round(value, 6) for name, value in answer.probabilities.items()}
-    return json.dumps({"path": image.name, **vars(answer), "probabilities": rounded}, ensure_ascii=False)
+    unicode = str(sys.stdout.encoding).lower().startswith("utf")
+    return json.dumps({"path": image.name, **vars(answer), "probabilities": rounded}, ensure_ascii=not unicode)
 
 
 class Table:

@@ -102,12 +102,15 @@ def _grey(path: Path) -> np.ndarray:
     return image
 
 
-def labels_of(samples: Sequence[Sample], classes: Sequence[str]) -> np.ndarray:
+def labels_of(samples: Sequence[ImageRecord], classes: Sequence[str]) -> np.ndarray:
     """Return the labels, int64 (N,), as places in `classes`; UserError for a label that is none of them."""
     places = {name: place for place, name in enumerate(classes)}
     for sample in samples:
         if sample.label not in places:
-            raise UserError(f"{sample.path}: its label {sample.label!r} is none of {', '.join(classes)}")
+            raise UserError(
+                f"{sample.path}: its label {sample.label!r} is none of {', '.join(classes)}; `dvc repro` (without -s) "
+                "renews its table"
+            )
     return np.array([places[sample.label] for sample in samples], np.int64)
 
 

@@ -25,6 +25,7 @@ import numpy as np
 
 from brain_mri.images.badimage import BadImage, Limits, Reason
 from brain_mri.images.dicom import decode_dicom, is_dicom
+from brain_mri.images.kinds import other_kinds_named
 from brain_mri.images.nifti import decode_nifti, is_nifti
 from brain_mri.images.picture import decode_picture, is_picture, picture_shape
 
@@ -63,7 +64,8 @@ def check_file(path: Path, limits: Limits, root: Path | None = None) -> None:
 
 def decode_grey(data: bytes, limits: Limits, name: str = "", slice: int | None = None) -> np.ndarray:
     """As `read_grey`, from the bytes of a file. Raises BadImage."""
-    grey = _decode(data, limits, name, slice)
+    with other_kinds_named(data, name):
+        grey = _decode(data, limits, name, slice)
     if min(grey.shape) < limits.min_side:
         raise BadImage(Reason.TOO_SMALL, f"{grey.shape[1]}x{grey.shape[0]} px, the least is {limits.min_side}")
     if grey.min() == grey.max():

@@ -96,7 +96,7 @@ IMAGENET = {"resnet50": teach_resnet50, "efficientnet_lesion": teach_efficientne
 def verified(file: Path, sha256: str | None) -> Path:
     """Return the weights file after checking that its digest is the stated one."""
     if not file.is_file():
-        raise UserError(f"model.weights = {file}: no such file")
+        raise UserError(f"model.weights = {file}: no such file; from this study it is {file.resolve()}")
     found = hashlib.sha256(file.read_bytes()).hexdigest()
     if found != sha256:
         raise UserError(f"model.weights = {file}: its sha256 is {found}, expected {sha256} (model.weights_sha256)")

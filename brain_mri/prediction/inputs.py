@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from brain_mri.images.crop import crop
 from brain_mri.images.decode import decode_grey, read_file
 from brain_mri.params import Crop
 from brain_mri.sources.container import opened
+from brain_mri.sources.names import find_file
 from brain_mri.sources.table import read_table
 
 
@@ -37,7 +38,7 @@ def list_inputs(paths: Sequence[Path], table: Path | None, limits: Limits) -> It
     images: list[Input] = []
     refused: list[str] = []
     with ExitStack() as open_zips:
-        for path in paths:
+        for path in (find_file(Path(), str(named)) for named in paths):
             if path.is_dir() or path.suffix.lower() == ".zip":
                 container = open_zips.enter_context(opened(path, limits))
                 entries = [entry for entry in container.entries if entry.may_be_image]
@@ -53,13 +54,14 @@ def list_inputs(paths: Sequence[Path], table: Path | None, limits: Limits) -> It
 
 
 def _rows(table: Path, limits: Limits) -> list[Input]:
-    """The images of a CSV with a column `path`, relative to the table's folder and not leading out of it."""
+    """The images of a CSV with a column `path`: absolute, or seen from the table's folder. The table is the user's own,
+    so that its paths lead anywhere."""
     try:
         data = table.read_bytes()
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"{table}: no such file; --csv takes a table with a column path") from None
-    paths = [PurePosixPath(row["path"]) for row in read_table(data, str(table), ("path",))]
-    return [Input(str(path), partial(read_file, table.parent / path, limits, table.parent)) for path in paths]
+    names = [row["path"] for row in read_table(data, str(table), ("path",))]
+    return [Input(name, partial(read_file, find_file(table.parent, name), limits)) for name in names]
 
 
 def read_crop(data: bytes, name: str, settings: Crop, slice: int | None = None) -> np.ndarray:

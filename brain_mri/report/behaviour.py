@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from brain_mri.errors import UserError
 from brain_mri.evaluation import calibration, selective
 from brain_mri.report import charts
 from brain_mri.report.blocks import Charts, Table
-from brain_mri.report.study import PIPELINES, Study
+from brain_mri.report.study import PIPELINES, Study, command
 from brain_mri.report.words import listed, number, percent
 from brain_mri.statistics.metrics import confusion_matrix
 
@@ -58,6 +59,11 @@ def matrices(study: Study, pipeline: str) -> dict[str, np.ndarray]:
     predictions = study.predictions(pipeline)
     if predictions is None:
         rows = study.table(f"plots/confusion/{pipeline}.csv") or []
+        if unknown := {row[key] for row in rows for key in ("actual", "predicted")} - set(classes):
+            raise UserError(
+                f"plots/confusion/{pipeline}.csv: {min(unknown)!r} is none of dataset.classes; run "
+                f"`{command(study.name)}`"
+            )
         actual, predicted = (np.array([classes.index(r[key]) for r in rows], int) for key in ("actual", "predicted"))
         return {"all": confusion_matrix(actual, predicted, len(classes))} if rows else {}
     called, clean = predictions.before.argmax(1), predictions.clean

@@ -82,12 +82,33 @@ def copies(study: Study, metrics: dict[str, Any]) -> Iterator[Any]:
     elif leaks:
         n = leaks["all"]["of"]
         yield f"None of the {n:,} images of the data set's own test set has a copy in its training set."
+    yield from patients(audit.get("patients") or {}, audit.get("scans"))
     if redundant["near"]["all"]:
         rows = [[label, *(row[label] for row in redundant.values())] for label in redundant["near"]]
         yield More("Redundant files by class", [Table("Redundant files", ["", *redundant], rows)])
     if left := audit["external_left_out"]["images"]:
         yield f"{left:,} external images are left out because a copy of them trains or validates."
     yield from conflicts(audit["label_conflicts"])
+
+
+def patients(shared: dict[str, Any], scans: dict[str, Any] | None) -> Iterator[Any]:
+    """Held-out images whose patient training has seen; nothing where no patient is known."""
+    names = {"val": "validation", "test": "test", "published_test": "the data set's own test set"}
+    rows = [
+        [names[split], *(row[key] for key in ("of", "patient_known", "patient_in_training"))]
+        for split, row in shared.items()
+        if row["patient_known"]
+    ]
+    if rows:
+        head = ["held out", "images", "of a known patient", "of a patient that training has seen"]
+        yield "A copy is one way in which training sees a test image; another slice of the same head is the other."
+        yield Table("Patients on both sides", head, rows)
+    if scans and scans["known_links"]:
+        yield (
+            f"Of {scans['images_without_patient']:,} images the patient is unknown; {scans['of_these_linked']:,} of "
+            "them look like a slice of another's head. On images of known patients such a look is right in "
+            f"{percent(scans['known_precision'])} and finds {percent(scans['known_recall'])} of the pairs."
+        )
 
 
 def published_copies(leaks: dict[str, Any]) -> Iterator[Any]:

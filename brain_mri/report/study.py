@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from brain_mri import results
 from brain_mri.errors import UserError
 from brain_mri.evaluation.calibration import apply_temperature, to_logits
-from brain_mri.files import read_csv
+from brain_mri.files import read_csv, read_yaml
 from brain_mri.params import PIPELINES, Params, load_params
 from brain_mri.report.blocks import Missing
 from brain_mri.studies import provenance
@@ -170,10 +169,10 @@ def command(name: str) -> str:
 
 def _read_stages(path: Path) -> list[str]:
     try:
-        return list(yaml.load(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"])
+        return list(read_yaml(path)["stages"])
     except FileNotFoundError:
         return []
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
+    except (UserError, KeyError, TypeError):
         raise UserError(f"{path}: not a lock file of DVC; `git checkout` it or run `dvc repro`") from None
 
 

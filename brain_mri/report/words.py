@@ -6,15 +6,14 @@ from math import isnan
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
+from brain_mri.files import read_yaml
 from brain_mri.heatmaps import HEAT_MAPS
 from brain_mri.report.blocks import Cell
 
 DASH, MINUS = "\u2013", "\u2212"  # en dash, minus sign
 Rate = Mapping[str, Any]  # value, interval
 
-TERMS: dict[str, str] = yaml.safe_load((Path(__file__).parent / "templates/terms.yaml").read_text())
+TERMS: dict[str, str] = read_yaml(Path(__file__).parent / "templates/terms.yaml")
 
 
 class Piece(NamedTuple):

@@ -1,11 +1,17 @@
-"""A zip or a folder as one thing: a list of files, checked as a whole before the first one is read."""
+"""A zip or a folder as one thing: a list of files, checked as a whole before the first one is read.
+
+Links are followed in a folder, wherever they lead: it is the user's own, and DVC, git-annex, DataLad and OpenNeuro put
+links in the place of files. A zip comes from anywhere, so that none may be in it.
+"""
 
 import os
+import re
 import stat
+import unicodedata
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -13,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from brain_mri.errors import UserError
 from brain_mri.images.badimage import BadImage, Limits, Reason, Refused
 from brain_mri.images.decode import check_file
+from brain_mri.sources.names import find_file, normal_path
 
 # What lies beside images, and no one takes for one: names without an ending, and endings.
 BESIDE = {"dicomdir", "readme", "changes", "license", "licence", "autorun", "lockfile", "version", "participants"}
@@ -23,12 +30,14 @@ ENDINGS = {
 }
 MAX_ENTRIES = 500_000
 MAX_BYTES = 64 * 2**30  # unpacked, of all files together
+NOT_FETCHED = "link to a file that is not there, which git annex get, datalad get or dvc checkout brings"
+UTF8 = 0x800  # flag of a zip's member: the name is UTF-8
 MAX_RATIO = 200  # unpacked to packed; images that are mostly black pack 50 to 1, zip bombs 1,000 to 1 and up
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of a container: posix path relative to its top."""
+    """A file of a container: path relative to its top, in the form of `normal_path`."""
 
     path: str
     read: Callable[[], bytes]
@@ -72,16 +81,25 @@ class Container:
 def locate(name: str, downloads: Path, hint: str = "") -> Path:
     """Find the data set `name`, as a zip or a folder: where BRAIN_MRI_DATA points, else in `downloads`.
 
+    BRAIN_MRI_DATA may begin with `~`; a relative path is seen from the folder that holds `downloads`. In the temporary
+    copy of the repository in which DVC runs an experiment (`--temp`, `--queue`), the repository itself counts too.
     Raises UserError that says where it was looked for and, with `hint` ("get it from ..."), where it is to be had.
     """
-    folder = Path(os.environ.get("BRAIN_MRI_DATA") or downloads)
-    for place in (folder / f"{name}.zip", folder / name):
-        if place.exists():
-            return place
+    named = os.environ.get("BRAIN_MRI_DATA")
+    roots = [downloads.parent.resolve()]
+    if "DVC_ROOT" in os.environ:  # DVC sets it to the repository, in a copy of it too
+        roots.append(Path(os.environ["DVC_ROOT"]).resolve())
+    # Path.expanduser raises for a user that is not there.
+    inside = Path(os.path.expanduser(named)) if named else Path(downloads.name)  # noqa: PTH111
+    folders = list(dict.fromkeys(root / inside for root in roots))
+    for folder in folders:
+        for place in (find_file(folder, f"{name}.zip"), find_file(folder, name)):
+            if place.exists():
+                return place
     raise UserError(
-        f"data set {name!r}: neither {name}.zip nor a folder {name} in {folder}; "
-        f"{f'{hint} and put' if hint else 'put'} it there, or let the environment variable "
-        "BRAIN_MRI_DATA name the folder that holds it"
+        f"data set {name!r}: neither {name}.zip nor a folder {name} in {' or '.join(map(str, folders))}"
+        f"{' (from BRAIN_MRI_DATA)' if named else ''}; {f'{hint} and put' if hint else 'put'} it there, or let the "
+        "environment variable BRAIN_MRI_DATA name the folder that holds it, by an absolute path"
     )
 
 
@@ -107,68 +125,99 @@ def _is_ignored(path: str) -> bool:
     parts = PurePosixPath(path).parts
     return (
         "__MACOSX" in parts
-        or parts[-1].lower() in ("thumbs.db", "desktop.ini")
+        or PurePosixPath(path).name.lower() in ("thumbs.db", "desktop.ini", "icon\r")
         or any(part.startswith(".") for part in parts)
     )
 
 
 def _folder(source: Path, limits: Limits) -> Container:
     entries, refused, ignored = [], [], 0
-    for folder, subfolders, names in os.walk(source):
-        for name in names + [name for name in subfolders if Path(folder, name).is_symlink()]:
-            path = Path(folder, name)
-            relative = path.relative_to(source).as_posix()
-            if _is_ignored(relative):
-                ignored += 1
-                continue
-            try:
-                check_file(path, limits, source)
-                entries.append(Entry(relative, path.read_bytes))
-            except BadImage as error:
-                shown = relative.encode(errors="backslashreplace").decode()
-                refused.append(Refused(shown, str(error.reason), path.lstat().st_size))
+    for count, path in enumerate(_files(source, frozenset([source.resolve()]))):
+        if count == MAX_ENTRIES:
+            raise UserError(f"{source}: more than {MAX_ENTRIES:,} files, links followed; name a folder of images alone")
+        relative = path.relative_to(source).as_posix()
+        if _is_ignored(relative):
+            ignored += 1
+            continue
+        try:
+            check_file(path, limits)
+            entries.append(Entry(normal_path(relative), path.read_bytes))
+        except BadImage as error:
+            shown = normal_path(relative).encode(errors="backslashreplace").decode()
+            reason = str(error) if path.exists() or not path.is_symlink() else NOT_FETCHED
+            refused.append(Refused(shown, reason, path.lstat().st_size))
     entries.sort(key=lambda entry: entry.path)
     return Container(source, entries, sorted(refused, key=lambda file: file.path), ignored)
 
 
+def _files(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
+    """Yield what lies below a folder but folders, links followed; a link back to a folder above it comes as itself."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and (real := path.resolve()) not in above:
+            yield from _files(path, above | {real})
+        else:
+            yield path
+
+
 def _zip(source: Path, archive: zipfile.ZipFile, limits: Limits) -> Container:
-    _check_zip(source, archive.infolist())
+    members = [(_member_name(info), info) for info in archive.infolist()]
+    _check_zip(source, members)
     entries, refused, ignored = [], [], 0
-    for info in sorted(archive.infolist(), key=lambda info: info.filename):
-        if info.is_dir():
+    for name, info in sorted(members, key=lambda member: member[0]):
+        if name.endswith("/"):
             continue
-        if _is_ignored(info.filename):
+        name = normal_path(name)
+        if _is_ignored(name):
             ignored += 1
         elif info.file_size > limits.max_bytes:
-            refused.append(Refused(info.filename, str(Reason.TOO_LARGE), info.file_size))
+            refused.append(Refused(name, str(Reason.TOO_LARGE), info.file_size))
         else:
-            entries.append(Entry(info.filename, partial(_read_member, source, archive, info)))
+            entries.append(Entry(name, partial(_read_member, source, archive, info)))
     return Container(source, entries, refused, ignored)
 
 
-def _check_zip(source: Path, members: list[zipfile.ZipInfo]) -> None:
+def _member_name(info: zipfile.ZipInfo) -> str:
+    """The name of a zip's member, `/` between folders: macOS writes UTF-8 without the flag that says so."""
+    name = info.orig_filename
+    if not info.flag_bits & UTF8:
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode()
+    return name.replace("\\", "/")
+
+
+def _check_zip(source: Path, members: Sequence[tuple[str, zipfile.ZipInfo]]) -> None:
     """Raise UserError for what a zip of images never holds; nothing has been unpacked yet."""
 
-    def refuse(what: str) -> UserError:
-        return UserError(f"{source}: not unpacked: {what}; fetch the archive again from where it is published")
+    def refuse(what: str, remedy: str) -> UserError:
+        return UserError(f"{source}: not unpacked: {what}; {remedy}")
 
     if len(members) > MAX_ENTRIES:
-        raise refuse(f"{len(members):,} entries, the limit is {MAX_ENTRIES:,}")
-    for member in members:
-        name, parts = member.filename, member.filename.rstrip("/").split("/")
+        raise refuse(f"{len(members):,} entries, the limit is {MAX_ENTRIES:,}", "make a zip of the images alone")
+    for name, member in members:
         kind = stat.S_IFMT(member.external_attr >> 16)
-        if not name.isprintable() or "\\" in name or ":" in parts[0] or {"", ".", ".."} & set(parts):
-            raise refuse(f"the entry {name!r} could lead out of the folder")
+        if name.startswith("/") or ".." in name.split("/") or re.match("[A-Za-z]:", name):
+            raise refuse(
+                f"the entry {name!r} leads out of the folder, which an archive of images has no need of",
+                "get the archive from where it is published, or zip its folder anew",
+            )
+        if not _is_ignored(name) and any(unicodedata.category(mark) in ("Cc", "Zl", "Zp") for mark in name):
+            raise refuse(f"the name of the entry {name!r} has a control character", "rename that file and zip it anew")
+        if normal_path(name) == "." and not name.endswith("/"):
+            raise refuse("an entry has no name", "zip its folder anew")
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise refuse(f"the entry {name!r} is a link or a device")
+            raise refuse(f"the entry {name!r} is a link or a device", "zip the files themselves")
         if member.flag_bits & 1:
-            raise refuse(f"the entry {name!r} is encrypted")
-    for name, count in Counter(member.filename for member in members).most_common(1):
+            raise refuse(f"the entry {name!r} is encrypted", "unpack it with its password, and use the folder")
+    files = Counter(normal_path(name) for name, _ in members if not name.endswith("/"))
+    for name, count in files.most_common(1):
         if count > 1:
-            raise refuse(f"the entry {name!r} is there {count} times")
-    total = sum(member.file_size for member in members)
+            raise refuse(f"the entry {name!r} is there {count} times", "which one is meant? zip its folder anew")
+    total = sum(member.file_size for _, member in members)
     if total > MAX_BYTES or total > MAX_RATIO * source.stat().st_size:
-        raise refuse(f"it would unpack to {total:,} bytes from {source.stat().st_size:,}")
+        raise refuse(
+            f"it would unpack to {total:,} bytes from {source.stat().st_size:,}, which images never do",
+            "get the archive from where it is published",
+        )
 
 
 def _read_member(source: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:

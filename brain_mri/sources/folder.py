@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from brain_mri.errors import UserError
 from brain_mri.images.badimage import Limits, Refused
 from brain_mri.sources.container import Container, Entry, opened
+from brain_mri.sources.names import normal_path
 from brain_mri.sources.raw import Fetched, Offer, write_raw
 from brain_mri.sources.table import Row, nearest, read_table
 
@@ -68,6 +69,12 @@ def folder_offers(container: Container, classes: Sequence[str], parts: Sequence[
             if slash:
                 found.add(label)
                 offers.append(Offer(name.replace("/", "-"), label, part, entry.read))
+        for name in set(classes) - found:
+            if held := [file for file in container.refused if file.path.startswith(f"{prefix}{name}/")]:
+                raise UserError(
+                    f"{source / part}: no image of class {name!r} can be used, its {len(held)} files are refused; the "
+                    f"first, {held[0].path}: {held[0].reason}"
+                )
         require_classes(str(source / part), found, classes, folders=True)
     return offers
 
@@ -98,7 +105,7 @@ def opened_with_table(
     with opened(source.parent if beside else source, limits) as container:
         if not beside:
             container = container.within({*tops, TABLE})
-        wanted = source.name if beside else TABLE
+        wanted = normal_path(source.name) if beside else TABLE
         table = next((entry for entry in container.entries if entry.path == wanted), None)
         name = str(container.source / wanted)
         yield container, read_table(table.read(), name, required, optional) if table else None
@@ -111,11 +118,13 @@ def row_offers(
 
     Raises UserError for a file that is not there, and a mask that is not or that must not be opened.
     """
-    entries = {entry.path: entry for entry in container.entries}
+    entries: dict[str, list[Entry]] = {}
+    for entry in container.entries:
+        entries.setdefault(entry.path, []).append(entry)
     refused = {file.path: file for file in container.refused}
     offers, held_back = [], []
     for row in rows:
-        path = PurePosixPath(row["path"])
+        path = PurePosixPath(normal_path(row["path"]))
         if str(path) in refused:
             held_back.append(refused[str(path)])
             continue
@@ -127,14 +136,19 @@ def row_offers(
     return offers, held_back
 
 
-def _entry(row: Row, column: str, entries: Mapping[str, Entry]) -> Entry:
-    path = str(PurePosixPath(row[column]))
+def _entry(row: Row, column: str, entries: Mapping[str, Sequence[Entry]]) -> Entry:
+    path = normal_path(row[column])
     if path not in entries:
         raise UserError(
             f"{row['place']}: no file {path[:120]!r} in the table's folder; "
             "paths are relative to the table and do not lead out of its folder"
         )
-    return entries[path]
+    if len(entries[path]) > 1:
+        raise UserError(
+            f"{row['place']}: {len(entries[path])} files are named {path[:120]!r}, in one Unicode spelling or another "
+            "(NFC, NFD); rename one"
+        )
+    return entries[path][0]
 
 
 def _check_splits(rows: Sequence[Row]) -> None:

@@ -13,6 +13,7 @@ from brain_mri.files import progress, write_bytes
 from brain_mri.images.badimage import BadImage, Limits
 from brain_mri.images.dataset import ImageRecord
 from brain_mri.images.decode import image_shape, read_file, read_grey
+from brain_mri.sources.names import normal_path
 from brain_mri.sources.raw import mask_png
 from brain_mri.sources.table import read_table_file
 
@@ -42,7 +43,7 @@ def read_outlines(path: Path) -> dict[str, np.ndarray]:
             polygon = np.empty(0)
         if polygon.ndim != 2 or polygon.shape[1] != 2 or len(polygon) < 3 or not np.isfinite(polygon).all():
             raise UserError(f"{row['place']}: polygon {row['polygon'][:40]!r}; expected 'x,y x,y x,y' or longer")
-        outlines[row["path"]] = polygon
+        outlines[normal_path(row["path"])] = polygon
     return outlines
 
 
@@ -81,7 +82,7 @@ def write_outline_masks(
     shapes = {}
     for path in sorted(outlines):
         try:
-            shapes[path] = image_shape(read_file(raw / path, limits, raw), limits, path)
+            shapes[path] = image_shape(read_file(raw / path, limits), limits, path)
         except BadImage:
             continue
         _check_inside(path, outlines[path], shapes[path])

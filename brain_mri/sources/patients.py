@@ -12,6 +12,7 @@ from brain_mri.images.badimage import BadImage, Limits
 from brain_mri.images.crop import resize
 from brain_mri.images.dataset import ImageRecord
 from brain_mri.images.decode import read_grey
+from brain_mri.sources.names import normal_path
 from brain_mri.sources.table import read_table_file
 
 # Median correlation of neighbouring slices: of the published table 0.94, moved by one line 0.79, shuffled within the
@@ -52,7 +53,7 @@ def read_patients(path: Path) -> dict[str, Member]:
                 f"{row['place']}: patient {patient[:40]!r} is in the groups {groups[patient][:40]!r} and "
                 f"{row['group'][:40]!r}; one group a patient"
             )
-        members[row["path"]] = Member(row["group"], patient, int(row["slice"]) if row["slice"] else None)
+        members[normal_path(row["path"])] = Member(row["group"], patient, int(row["slice"]) if row["slice"] else None)
     return members
 
 
@@ -86,7 +87,7 @@ def check_neighbours(members: Mapping[str, Member], raw: Path, limits: Limits) -
     found = []
     for pair in chosen:
         try:
-            first, second = (resize(read_grey(raw / path, limits, root=raw), SIDE) for path in pair)
+            first, second = (resize(read_grey(raw / path, limits), SIDE) for path in pair)
         except BadImage:
             continue  # it will be quarantined
         turned = (second, second[:, ::-1], second[::-1], second[::-1, ::-1])

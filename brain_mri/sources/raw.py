@@ -1,5 +1,6 @@
 """Images from any source to `data/raw`, their masks to `data/masks`, whole or not at all."""
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -84,9 +85,10 @@ def mask_png(mask: np.ndarray) -> bytes:
 
 
 def safe_name(name: str) -> str:
-    """The name itself where any file system takes it, else a changed one: never empty, hidden, or leading elsewhere."""
+    """The name itself, in NFC, where any file system takes it, else a changed one: never empty, hidden, or leading
+    elsewhere."""
     # The end stays: it may name the format.
-    short = name.encode(errors="replace")[-LONGEST_NAME:].decode(errors="ignore")
+    short = unicodedata.normalize("NFC", name).encode(errors="replace")[-LONGEST_NAME:].decode(errors="ignore")
     changed = "".join("_" if mark in FORBIDDEN or not mark.isprintable() else mark for mark in short)
     return changed.strip(" .") or "_"
 

@@ -4,34 +4,37 @@ import csv
 import difflib
 import gzip
 import io
+import unicodedata
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from brain_mri.errors import UserError
+from brain_mri.sources.names import normal_path
 
 MAX_BYTES = 256 * 2**20  # of a table, unpacked
-Row = dict[str, str]  # cells by column, stripped; under "place" the file and line, for messages
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+Row = dict[str, str]  # cells by column, stripped, in NFC; under "place" the file and line, for messages
 
 
 def read_table(data: bytes, name: str, required: Sequence[str], optional: Sequence[str] = ()) -> list[Row]:
     """Rows of a UTF-8 CSV with a header; a missing optional column reads as "", other columns are left out.
 
     Raises UserError for a table without rows, without a required column, with a line that is too short or too long,
-    with an empty required cell, or with a `path` that an earlier line has.
+    with an empty required cell, or with a `path` whose `normal_path` an earlier line has.
     """
     rows: list[Row] = []
     seen: set[str] = set()
     try:
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
+        text = unicodedata.normalize("NFC", data.decode("utf-8-sig"))
+        if "\0" in text:
+            raise csv.Error("a zero byte in it")
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         header = [column.strip() for column in reader.fieldnames or []]
         reader.fieldnames = header
         for column in required:
             if column not in header:
-                raise UserError(
-                    f"{name}: no column {column!r}{nearest(column, header)}; "
-                    f"it needs {', '.join(required)} and may have {', '.join(optional) or 'no other'}"
-                )
+                raise _column_missing(name, column, header, required, optional)
         for cells in reader:
             place = f"{name}, line {reader.line_num}"
             if None in cells or None in cells.values():
@@ -39,15 +42,30 @@ def read_table(data: bytes, name: str, required: Sequence[str], optional: Sequen
             row = {column: cells.get(column, "").strip() for column in (*required, *optional)}
             if empty := [column for column in required if not row[column]]:
                 raise UserError(f"{place}: no {empty[0]}")
-            if row.get("path") in seen:
+            path = normal_path(row["path"]) if "path" in row else place
+            if path in seen:
                 raise UserError(f"{place}: {row['path'][:80]!r} is in an earlier line too; each image once")
-            seen.add(row.get("path", place))
+            seen.add(path)
             rows.append({"place": place, **row})
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{name}: not a CSV in UTF-8 ({error}); save it again as one") from None
     if not rows:
         raise UserError(f"{name}: no line besides the header")
     return rows
+
+
+def _column_missing(
+    name: str, column: str, header: Sequence[str], required: Sequence[str], optional: Sequence[str]
+) -> UserError:
+    needs = ", ".join(required)
+    used = next((mark for mark in SEPARATORS if any(mark in cell for cell in header)), None)
+    if used or (header and header[0].startswith("sep=")):
+        what = f"{SEPARATORS[used]} between its cells" if used else "a line 'sep=,' above its header"
+        return UserError(f"{name}: {what}; save it with commas, and {needs} in the first line")
+    may = f", may have {', '.join(optional)}" if optional else ""
+    return UserError(
+        f"{name}: no column {column!r}{nearest(column, header)}; it needs {needs}{may}, and other columns are left out"
+    )
 
 
 def read_table_file(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> list[Row]:

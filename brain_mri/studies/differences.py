@@ -16,10 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from brain_mri.errors import UserError
-from brain_mri.files import read_json
+from brain_mri.files import read_json, read_yaml
 from brain_mri.studies.sides import METRICS, PIPELINES
 
 DATA = ("dataset", "crop", "split")
@@ -75,10 +73,10 @@ class Difference:
 def read_run(study: Path) -> Run:
     """Read what the run of a study left; UserError where it was not run."""
     try:
-        lock = yaml.safe_load((study / "dvc.lock").read_bytes())
+        lock = read_yaml(study / "dvc.lock")
     except FileNotFoundError:
         raise UserError(f"{study / 'dvc.lock'}: not there, the study was not run; `dvc repro`, then commit") from None
-    except yaml.YAMLError:
+    except UserError:
         raise UserError(f"{study / 'dvc.lock'}: not a lock file of DVC; `git checkout` it or run `dvc repro`") from None
     digests = {
         out["path"]: (stage, out["md5"]) for stage, entry in lock["stages"].items() for out in entry.get("outs", [])

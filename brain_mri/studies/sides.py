@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import unicodedata
 from collections.abc import Callable
 from csv import DictReader
 from dataclasses import dataclass
@@ -16,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from brain_mri.errors import UserError
+from brain_mri.files import parse_yaml
 from brain_mri.params import PIPELINES
 from brain_mri.studies.git import git
 
@@ -77,9 +78,8 @@ class Files:
             path, no_study if path == "params.yaml" else f"the study was not run up to there: `{self.run}`"
         )
         try:
-            loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-            values = json.loads(text) if path.endswith(".json") else yaml.load(text, loader)
-        except (ValueError, yaml.YAMLError) as error:
+            values = json.loads(text) if path.endswith(".json") else parse_yaml(text, path)
+        except (ValueError, UserError) as error:
             raise UserError(f"{self.where}: {path} is broken ({' '.join(str(error).split())[:120]})") from None
         if not isinstance(values, dict):
             raise UserError(f"{self.where}: {path} holds no keys; run `{self.run}`")
@@ -115,7 +115,8 @@ class Side:
 
     @property
     def classes(self) -> list[str]:
-        return list(self.params["dataset"]["classes"])
+        # In the form that the stages wrote into their tables.
+        return [unicodedata.normalize("NFC", name) for name in self.params["dataset"]["classes"]]
 
     @property
     def negative(self) -> str | None:
@@ -127,7 +128,10 @@ class Side:
         return {name: self._images(name) for name in ("test", "external")}
 
     def _images(self, name: str) -> Images:
-        rows = self.files.table(f"data/predictions/{self.pipeline}_{name}.csv")
+        path = f"data/predictions/{self.pipeline}_{name}.csv"
+        rows = self.files.table(path)
+        if rows and any(f"p_{label}" not in rows[0] for label in self.classes):
+            raise UserError(f"{self.files.where}: {path} is of other classes than params.yaml; `{self.files.run}`")
         kinds = [row["part"] for row in rows]
         if name == "external":
             sources = {row["path"]: row["source"] for row in self.files.table("data/split/external.csv")}

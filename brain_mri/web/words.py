@@ -3,14 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from brain_mri.files import read_yaml
 from brain_mri.images.badimage import BadImage, Limits, Reason
 from brain_mri.prediction.classifier import Answer
 from brain_mri.prediction.study import Study
 from brain_mri.results import Explained
 
-_TEXTS: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "templates/words.yaml").read_text())
+_TEXTS: dict[str, Any] = read_yaml(Path(__file__).parent / "templates/words.yaml")
 READS: str = _TEXTS["reads"]  # kinds of files
 CLASSES: dict[str, dict[str, str]] = _TEXTS["classes"]  # name, meaning
 METHODS: dict[str, dict[str, str]] = _TEXTS["methods"]  # name, about

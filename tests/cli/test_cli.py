@@ -9,7 +9,7 @@ import pytest
 
 from brain_mri.cli import COMMANDS
 
-HEAVY = {"numpy", "cv2", "keras", "tensorflow", "matplotlib", "pydantic", "starlette", "uvicorn", "dvc", "yaml"}
+HEAVY = {"numpy", "cv2", "keras", "tensorflow", "matplotlib", "pydantic", "starlette", "uvicorn", "dvc", "ruamel"}
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:

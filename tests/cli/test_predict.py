@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
+import unicodedata
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -170,15 +172,33 @@ def test_dicom_and_nifti(call: Call) -> None:
 
 
 def test_a_table_names_the_images(call: Call) -> None:
+    """It is the user's own: its paths lead anywhere, by `..`, absolute, over links, in any spelling of the name."""
     write_discs("deep/in", 2)
-    Path("deep/list.csv").write_text("path,note\nin/disc_1.png,a\nin/nowhere.png,b\n../out.png,c\n")
     write_png("out.png", disc(3))
+    write_png(unicodedata.normalize("NFD", "deep/in/ü.png"), disc(4))
+    Path("deep/in/link.png").symlink_to(Path("out.png").absolute())
+    names = [
+        "in/disc_1.png",
+        "../out.png",
+        str(Path("out.png").absolute()),
+        "in/link.png",
+        ".\\in\\disc_0.png",
+        "in/ü.png",
+    ]
+    Path("deep/list.csv").write_text(
+        "\n".join(["path,note", *(f"{name},a" for name in [*names, "in/nowhere.png"]), ""])
+    )
     code, out, err = call("--csv", "deep/list.csv", "--json")
     assert code == 1
-    assert [json.loads(line)["path"] for line in out] == ["in/disc_1.png"]
+    assert [json.loads(line)["path"] for line in out] == names
     assert "in/nowhere.png: not an image: no such file" in err[0]
-    assert "../out.png: link leads out of the folder" in err[1]
-    assert "2 of 3 images could not be read" in err[2]
+    assert "1 of 7 images could not be read" in err[1]
+    Path("deep/list.csv").write_text("file;note\na;b\n")
+    code, _, (line,) = call("--csv", "deep/list.csv")
+    assert code == 2 and "semicolons between its cells; save it with commas, and path in the first line" in line
+    Path("deep/list.csv").write_text("file,note\na,b\n")
+    code, _, (line,) = call("--csv", "deep/list.csv")
+    assert code == 2 and "it needs path, and other columns are left out" in line
 
 
 def test_a_batch_answers_what_it_can(call: Call) -> None:
@@ -195,6 +215,26 @@ def test_a_batch_answers_what_it_can(call: Call) -> None:
         "in/empty.png: empty",
         "2 of 5 images could not be read",
     ]
+
+
+def test_what_a_terminal_cannot_show_is_written_as_its_number(study: Path, tmp_path: Path) -> None:
+    """The family: `ü` in a name, on stdout and stderr, as a table and as JSON, which stays JSON."""
+    write_png(tmp_path / "ü.png", disc(0))
+    (tmp_path / "ö.png").touch()
+    words = [sys.executable, "-m", "brain_mri", "predict", "--study", str(study), str(tmp_path)]
+    for options, shown in ((["--json"], "\\u00fc.png"), ([], "\\xfc.png")):
+        environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+        done = subprocess.run([*words, *options], cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 1, done.stderr
+        assert shown in done.stdout and "\\xf6.png: empty" in done.stderr
+        assert not options or json.loads(done.stdout)["path"].endswith("ü.png")
+
+
+@pytest.mark.parametrize("where", ["file", "file/below"])
+def test_explanations_go_into_a_folder(call: Call, where: str) -> None:
+    Path("file").touch()
+    code, out, (line,) = call(*write_discs("in", 1), "--explain", where)
+    assert (code, out) == (2, []) and f"--explain {where}: a file stands there" in line
 
 
 def test_explanations(call: Call) -> None:
@@ -218,6 +258,7 @@ def test_explanations(call: Call) -> None:
         ("nothing.png", "empty"),
         ("folder", "no images in it"),
         ("damaged.zip", "not a whole zip"),
+        ("a" * 300, "File name too long; take a shorter name"),
         ("disc.png", "a slice was asked for"),
     ],
 )

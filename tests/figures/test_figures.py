@@ -1,12 +1,15 @@
 """Figures of the results: what is shown, how many, and nothing to show."""
 
+import warnings
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
-from brain_mri.figures import evaluation
+from brain_mri.figures import drawing, evaluation
 
 ROW = {
     "label": "glioma",
@@ -52,3 +55,34 @@ def test_a_class_without_images_and_a_single_image_can_be_drawn() -> None:
     evaluation.selective({"aug": (np.array([1.0]), np.array([0.0]))}, 40)
     for name in ("confusion", "calibration", "selective"):
         assert cv2.imread(f"plots/{name}.png") is not None
+
+
+NAMES = ["$5$", "a_{b}^$", "脑膜瘤", "опухоль", "naïve", "\U0001fae0", "100 %\\n"]
+
+
+def draw_names(path: str) -> None:
+    evaluation.confusion(np.eye(len(NAMES), dtype=int), NAMES, " ".join(NAMES), path, "Blues", 40)
+
+
+def test_any_name_of_a_class_can_be_drawn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The family: what Matplotlib takes for a formula, and scripts that its font lacks. Without a font that has them
+    they are written as numbers; with one they are drawn. No warning either way."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw_names("plots/here.png")
+        capsys.readouterr()
+        monkeypatch.setattr(drawing.fontManager, "ttflist", [])
+        draw_names("plots/numbers.png")
+        assert "no font of this machine has" in capsys.readouterr().err
+        shown: list[str] = []
+        monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: shown.extend(texts_of(figure)))
+        with pytest.raises(FileNotFoundError):
+            draw_names("plots/none.png")
+    assert {"$5$", "a_{b}^$", "опухоль", "naïve", "U+8111 U+819C U+7624 ", "U+1FAE0 "} <= set(shown)
+
+
+def texts_of(figure: Figure) -> list[str]:
+    """What stands in a figure as it is drawn: Matplotlib sets the labels of an axis anew."""
+    for axes in figure.axes:
+        axes.get_xticklabels(), axes.get_yticklabels()
+    return [text.get_text() for text in figure.findobj(Text)]

@@ -1,5 +1,6 @@
 """The contour crop: known answers on drawn heads; prediction and training see the same pixels."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -117,6 +118,23 @@ def test_training_and_prediction_see_the_same_phantoms(
     assert np.array_equal(trained, by_prediction(phantoms, size, settings))
     assert len({image.tobytes() for image in trained}) == len(phantoms)
     assert np.array_equal(trained, by_prediction(phantoms, size, SETTINGS)) != bool(changes)
+
+
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_what_dvc_s_cache_links_is_read(
+    link: Callable[[Path, Path], None], phantoms: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`cache.type` symlink and hardlink, as teams on one server have it: data/raw holds links out of the folder."""
+    (tmp_path / "study").mkdir()
+    monkeypatch.chdir(tmp_path / "study")
+    cache = write_folder(tmp_path / "cache", phantoms)
+    Path("data/raw").mkdir(parents=True)
+    for name in phantoms:
+        link(Path("data/raw", name), cache / name)
+    monkeypatch.setattr(stage, "describe", lambda grey: None)
+    for name in phantoms:
+        found = stage.crop_one(ImageRecord(name, "a", ""), SETTINGS, Path("data/cropped"), Path("data/external"))
+        assert isinstance(found, tuple), found
 
 
 def test_training_and_prediction_see_the_same_published_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

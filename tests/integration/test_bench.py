@@ -11,6 +11,7 @@ import yaml
 from bench import ablation, fuzz, turns
 from bench.speed import Line, number, shown
 from bench.turns import Failed, Way, take_turns
+from brain_mri.files import parse_yaml, read_yaml
 from brain_mri.params import load_params
 
 ROOT = Path(__file__).parents[2]
@@ -82,14 +83,14 @@ def test_median_spread_and_ratio() -> None:
 
 def params_of(row: str, folder: Path, **more: object) -> object:
     """The parameters of an ablation's row, as DVC would change the study's."""
-    params = yaml.safe_load((ROOT / ablation.STUDY / "params.yaml").read_text())
+    params = read_yaml(ROOT / ablation.STUDY / "params.yaml")
     for name, value in (ablation.COST | ablation.MIXTURE | ablation.rows()[row][0] | more).items():
         *sections, key = name.split(".")
         values = params
         for section in sections:
             values = values[section]
         assert key in values, name
-        values[key] = yaml.safe_load(str(value))
+        values[key] = parse_yaml(str(value), name)
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     return load_params(folder / "params.yaml")
 

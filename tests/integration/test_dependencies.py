@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from brain_mri.files import read_yaml
+
 ROOT = Path(__file__).parents[2]
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]
 TRAINS = {"train_noaug", "train_aug"}
 
 
@@ -73,7 +75,7 @@ def test_modules_import_one_way() -> None:
 
 @pytest.mark.parametrize("name", sorted(TRAINS))
 def test_all_of_train_is_tracked_but_what_changes_no_result(name: str) -> None:
-    keys = yaml.safe_load((ROOT / "params.yaml").read_text())["train"]
+    keys = read_yaml(ROOT / "params.yaml")["train"]
     tracked = {key for key in STAGES[name]["params"] if key.startswith("train")}
     assert tracked == {f"train.{key}" for key in keys} - {"train.checkpoint_minutes"}
 

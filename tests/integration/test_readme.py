@@ -15,11 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 from dvc.cli.parser import get_main_parser
 
 from brain_mri.cli import COMMANDS as SUBCOMMANDS
 from brain_mri.errors import known_keys
+from brain_mri.files import read_yaml
 from brain_mri.params import Params
 
 ROOT = Path(__file__).parents[2]
@@ -186,6 +186,6 @@ def test_quoted_messages_are_the_code_s() -> None:
 
 def test_the_picture_of_the_package_is_complete() -> None:
     picture = (ROOT / "CONTRIBUTING.md").read_text().split("```mermaid")[1].split("```")[0]
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    stages = read_yaml(ROOT / "dvc.yaml")["stages"]
     packages = [folder.parent.name for folder in (ROOT / "brain_mri").glob("*/__init__.py")]
     assert [name for name in (*stages, *packages, *SUBCOMMANDS) if not re.search(rf"\b{name}\b", picture)] == []

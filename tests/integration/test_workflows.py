@@ -30,6 +30,33 @@ def recipe(target: str) -> list[str]:
     return [line.strip().lstrip("@-") for line in lines[1].splitlines()]
 
 
+@pytest.mark.parametrize("git", [True, False])
+def test_a_copy_without_git_is_set_up_too(git: bool, tmp_path: Path) -> None:
+    """GitHub's "Download ZIP": DVC, which asks for a git repository, is told that there is none."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    programs = tmp_path / ".venv/bin"
+    programs.mkdir(parents=True)
+    (programs / "dvc").write_text('#!/bin/sh\necho "$@" >> called\n')
+    (programs / "dvc").chmod(0o755)
+    for stamp in ("requirements.txt", "pyproject.toml", ".venv/.environment", ".venv/.package"):
+        (tmp_path / stamp).touch()
+    if git:
+        subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    subprocess.run(["make", "repro"], cwd=tmp_path, check=True, capture_output=True)
+    called = (tmp_path / "called").read_text().splitlines()
+    assert called == ([] if git else ["config --local core.no_scm true"]) + ["repro"]
+
+
+def test_the_same_bytes_on_every_system() -> None:
+    """Digests are of bytes: a clone on Windows (autocrlf) must have those of git, of text as of pictures and arrays."""
+    listed = subprocess.run(["git", "ls-files", "--eol"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    rows = listed.splitlines()
+    assert not [row for row in rows if not row.startswith(("i/lf", "i/none", "i/-text"))], "with carriage returns"
+    binary = [row for row in rows if row.startswith("i/-text")]
+    assert not [row for row in binary if "attr/-text" not in row], "add their kind to .gitattributes"
+    assert not [row for row in set(rows) - set(binary) if "eol=lf" not in row]
+
+
 @pytest.mark.parametrize(("workflow", "command"), RUNS)
 def test_a_step_is_a_make_target(workflow: str, command: str) -> None:
     """So that whatever fails there can be run here by the same words."""

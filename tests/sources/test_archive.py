@@ -1,6 +1,8 @@
 import os
 import stat
 import struct
+import unicodedata
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -55,6 +57,34 @@ def test_locate_prefers_what_the_machine_says(tmp_path, monkeypatch):
         locate("other", downloads, "get it from https://example.org")
 
 
+def test_locate_says_where_it_looked_and_looks_where_people_mean(tmp_path, monkeypatch):
+    """The family: BRAIN_MRI_DATA with `~`, of a user that is not there, relative; a study below the root; the copy of
+    the repository in which DVC runs an experiment (`--temp`, `--queue`), without what git ignores; a name in NFD."""
+    repository, copy = tmp_path / "repository", tmp_path / "repository/.dvc/tmp/exps/tmp1"
+    write_folder(repository / "downloads/small", FILES)
+    write_folder(repository / "store" / unicodedata.normalize("NFD", "hélas"), FILES)
+    (copy / "studies/one").mkdir(parents=True)
+    monkeypatch.chdir(copy / "studies/one")
+    monkeypatch.delenv("BRAIN_MRI_DATA", raising=False)
+    downloads = Path("../..") / "downloads"
+    with pytest.raises(UserError, match=rf" in {copy / 'downloads'}; .*BRAIN_MRI_DATA.*absolute"):
+        locate("small", downloads)
+    monkeypatch.setenv("DVC_ROOT", str(repository))
+    assert locate("small", downloads) == repository / "downloads/small"
+    monkeypatch.setenv("HOME", str(repository))
+    for named in ("~/store", "store", "./store/", str(repository / "store")):
+        monkeypatch.setenv("BRAIN_MRI_DATA", named)
+        assert locate("hélas", downloads).is_dir()
+    for named, place in (
+        ("~no-such-user/x", copy / "~no-such-user/x"),
+        ("nowhere", repository / "nowhere"),
+        ("~/x", repository / "x"),
+    ):
+        monkeypatch.setenv("BRAIN_MRI_DATA", named)
+        with pytest.raises(UserError, match=rf" {place} \(from BRAIN_MRI_DATA\)| {place} or "):
+            locate("small", downloads)
+
+
 def test_a_wrong_fingerprint_says_so_by_name_and_count(tmp_path):
     source = write_zip(tmp_path / "a.zip", FILES)
     right = fingerprint(inventory(source))
@@ -96,11 +126,13 @@ def test_a_wrong_layout_is_named_before_anything_is_written(tmp_path, name):
 
 
 HOSTILE = {
-    "absolute": ("/tmp/evil.png", 0, b"x", "lead out"),
-    "parent": ("Training/../../evil.png", 0, b"x", "lead out"),
-    "backslash": ("Training\\..\\evil.png", 0, b"x", "lead out"),
-    "drive": ("C:/evil.png", 0, b"x", "lead out"),
-    "control": ("Training/glioma/a\nb.png", 0, b"x", "lead out"),
+    "absolute": ("/tmp/evil.png", 0, b"x", "leads out"),
+    "parent": ("Training/../../evil.png", 0, b"x", "leads out"),
+    "backslash": ("Training\\..\\evil.png", 0, b"x", "leads out"),
+    "drive": ("C:\\evil.png", 0, b"x", "leads out"),
+    "control": ("Training/glioma/a\nb.png", 0, b"x", "control character"),
+    "no name": (".", 0, b"x", "no name"),
+    "twice": ("./Training\\glioma/0.png", 0, b"x", r"'Training/glioma/0\.png' is there 2 times"),
     "link": ("Training/glioma/l.png", stat.S_IFLNK | 0o777, b"/etc/passwd", "link or a device"),
     "device": ("Training/glioma/d.png", stat.S_IFCHR | 0o666, b"", "link or a device"),
     "bomb": ("Training/glioma/b.png", 0, bytes(30_000_000), "would unpack to"),
@@ -151,7 +183,9 @@ def test_a_broken_zip_never_looks_whole(tmp_path):
         inventory(tmp_path / "none.zip")
 
 
-def test_links_out_pipes_and_names_of_a_folder_are_held_back(tmp_path):
+def test_links_of_a_folder_are_followed_and_pipes_and_names_held_back(tmp_path):
+    """The family: links to files and folders, as DVC's shared cache, git-annex, DataLad and people make them, into the
+    data set, out of it, to nothing (content not fetched), and in circles."""
     folder = write_folder(tmp_path / "folder", FILES)
     outside = write_folder(tmp_path / "outside", {"secret.png": png(7), "more/a.png": png(8)})
     glioma = folder / "Training/glioma"
@@ -160,18 +194,48 @@ def test_links_out_pipes_and_names_of_a_folder_are_held_back(tmp_path):
     (glioma / "more").symlink_to(outside / "more")
     (glioma / "none.png").symlink_to("nowhere")
     (glioma / "circle.png").symlink_to("circle.png")
+    (glioma / "above").symlink_to(folder)
+    (outside / "more" / "back").symlink_to(outside)
     os.mkfifo(glioma / "pipe.png")
     (glioma / os.fsdecode(b"\xff.png")).write_bytes(png(9))
     fetched = unpack(folder, tmp_path, CLASSES, LIMITS)
-    assert sorted(written(tmp_path / "raw")) == sorted([*FILES, "Training/glioma/in.png"])
+    linked = {"in.png": png(0), "out.png": png(7), "more-a.png": png(8)}
+    linked |= {"more-back-secret.png": png(7)}
+    expected = {**FILES, **{f"Training/glioma/{name}": data for name, data in linked.items()}}
+    assert {**written(tmp_path / "raw"), "Training/glioma/in.png": png(0)} == expected
     assert {(file.path.rpartition("/")[2], file.reason) for file in fetched.refused} == {
-        ("out.png", "link leads out of the folder"),
-        ("more", "link leads out of the folder"),
-        ("none.png", "not an image"),
-        ("circle.png", "not an image"),
-        ("pipe.png", "not an image"),
+        ("none.png", container.NOT_FETCHED),
+        ("circle.png", container.NOT_FETCHED),
+        ("above", "not an image: not an ordinary file"),
+        ("more", "not an image: not an ordinary file"),
+        ("pipe.png", "not an image: not an ordinary file"),
         ("\\udcff.png", "name is not UTF-8"),
     }
+
+
+@pytest.mark.parametrize("flagged", [True, False])
+def test_a_zip_made_on_a_mac_or_windows_is_read(tmp_path, monkeypatch, flagged):
+    """The family: names that one system writes and another does not, none of them dangerous: a narrow space in a
+    screenshot's name, backslashes, `./`, a colon, accents as two characters, UTF-8 with and without the flag that says
+    so (macOS), an icon's name that ends in a carriage return, a folder that is named twice."""
+    if not flagged:
+        monkeypatch.setattr(zipfile.ZipInfo, "_encodeFilenameFlags", lambda info: (info.filename.encode(), 0))
+    source = write_zip(tmp_path / "a.zip", without("Training/glioma/"))
+    names = ["./Training//glioma/at 3.45\u202fPM.png", "Training\\glioma\\a.png", "Training/glioma/10:32.png"]
+    names += [
+        unicodedata.normalize("NFD", "Training/glioma/é.png"),
+        "Training/glioma/Icon\r",
+        "Training\\",
+        "Training\\",
+    ]
+    with zipfile.ZipFile(source, "a") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in names:
+            file.writestr(name, b"" if name.endswith("\\") else png(1))
+    fetched = unpack(source, tmp_path, CLASSES, LIMITS)
+    found = [record.path for record in fetched.records if record.path.startswith("Training/glioma/")]
+    assert found == [f"Training/glioma/{name}" for name in ("10_32.png", "a.png", "at 3.45_PM.png", "é.png")]
+    assert fetched.ignored == 1 and not fetched.refused
 
 
 def test_a_kill_while_unpacking_leaves_nothing_that_looks_whole(tmp_path, monkeypatch):

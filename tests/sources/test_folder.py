@@ -1,4 +1,6 @@
+from functools import partial
 from pathlib import Path
+from unicodedata import normalize
 
 import nibabel
 import numpy as np
@@ -10,6 +12,7 @@ from brain_mri.errors import UserError
 from brain_mri.images.dataset import ImageRecord
 from brain_mri.images.decode import read_grey
 from brain_mri.sources.folder import unpack
+from brain_mri.sources.names import find_file
 
 CLASSES = ("cat scan", "tümör")
 MASK = np.zeros((40, 48), np.uint8)
@@ -89,11 +92,17 @@ WRONG = {
     "mask is text": (lines(f"{A},cat scan,,,labels.csv", f"{B},tümör,,,"), "its mask is not an image"),
     "class without images": (lines(f"{A},cat scan,,,"), "no image of class 'tümör'"),
     "twice": (lines(f"{A},cat scan,,,", f"{A},tümör,,,"), "is in an earlier line too"),
+    "twice, with a dot": (lines(f"{A},cat scan,,,", f"./{A},tümör,,,"), "is in an earlier line too"),
+    "twice, as on Windows": (lines(f"{A},cat scan,,,", "cat scan\\a.png,tümör,,,"), "is in an earlier line too"),
+    "twice, in NFD": (lines(f"{B},tümör,,,", f"{normalize('NFD', B)},cat scan,,,"), "is in an earlier line too"),
     "short line": (lines(A), "line 2: another number of cells"),
     "long line": (lines(f"{A},cat scan,,,,,"), "line 2: another number of cells"),
     "empty path": (lines(",cat scan,,,"), "line 2: no path"),
     "column misspelt": ("path,labels\na,b\n", r"no column 'label' \(is it 'labels'\?\)"),
-    "semicolons": ("path;label\na;b\n", r"no column 'path' \(is it 'path;label'\?\)"),
+    "semicolons": ("path;label\na;b\n", "semicolons between its cells; save it with commas, and path, label in"),
+    "tabs": ("path\tlabel\na\tb\n", "tabs between its cells"),
+    "Excel's line": ("sep=,\npath,label\na,b\n", "'sep=,' above its header"),
+    "zero byte": ("path,label\na\0,b\n", "not a CSV"),
     "no rows": ("path,label\n", "no line besides the header"),
     "open quote": ('path,label\n"a,b\n', "not a CSV"),
     "empty": ("", "no column 'path'"),
@@ -134,13 +143,61 @@ def test_folders_and_classes_must_agree(tmp_path, classes, message):
         unpack(source, tmp_path, classes, LIMITS)
 
 
-def test_a_link_that_leads_out_is_held_back(tmp_path):
-    source = write_folder(
-        tmp_path / "mine",
-        {**FILES, "labels.csv": lines(f"{A},cat scan,,,", f"{B},tümör,,,", "link.png,tümör,,,").encode()},
+def annexed(folder: Path, store: Path) -> Path:
+    """Put links in the place of a folder's files, as git-annex, DataLad and DVC's cache do; the files go to `store`."""
+    for number, path in enumerate(sorted(path for path in folder.rglob("*") if path.is_file())):
+        store.mkdir(parents=True, exist_ok=True)
+        path.rename(store / str(number))
+        path.symlink_to(store / str(number))
+    return folder
+
+
+@pytest.mark.parametrize("store", ["mine/.git/annex/objects", "cache"])
+def test_a_data_set_of_links_is_one_of_files(tmp_path, store):
+    """The family: everything is a link, images, masks and the table itself, into the data set's own annex or into a
+    cache beside it; with and without a table."""
+    plain = unpack(write_folder(tmp_path / "plain", FILES), tmp_path / "0", CLASSES, LIMITS)
+    linked = unpack(annexed(write_folder(tmp_path / "mine", FILES), tmp_path / store), tmp_path / "1", CLASSES, LIMITS)
+    assert linked.records == plain.records and not linked.refused
+    assert written(tmp_path / "1/raw") == written(tmp_path / "0/raw")
+    table = {**FILES, "m/a.png": encoded(MASK), "labels.csv": TABLE.encode()}
+    source = annexed(write_folder(tmp_path / "tabled", table), tmp_path / "more")
+    assert [record.mask for record in unpack(source, tmp_path / "2", CLASSES, LIMITS).records][1:] == [
+        "Training/tümör/a.png.png"
+    ]
+
+
+def test_links_without_their_files_are_told_from_an_empty_folder(tmp_path):
+    source = write_folder(tmp_path / "mine", {A: png(1)})
+    (source / "tümör").mkdir()
+    for number in range(3):
+        (source / f"tümör/{number}.png").symlink_to("../.git/annex/objects/none")
+    words = (
+        "no image of class 'tümör' can be used, its 3 files are refused; the first, tümör/0.png: link to a file that"
     )
-    write_folder(tmp_path, {"secret.png": png(9)})
-    (source / "link.png").symlink_to(tmp_path / "secret.png")
-    fetched = unpack(source, tmp_path, CLASSES, LIMITS)
-    assert [(file.path, file.reason) for file in fetched.refused] == [("link.png", "link leads out of the folder")]
-    assert len(fetched.records) == 2
+    with pytest.raises(UserError, match=words):
+        unpack(source, tmp_path, CLASSES, LIMITS)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("spell", [str, partial(normalize, "NFD"), lambda text: text.replace(B, ".\\tümör\\a.png")])
+def test_names_have_one_form(tmp_path, form, spell):
+    """The family: names in NFC and NFD (macOS), of files, folders, classes, the table and what stands in it; `./` and
+    backslashes in a table. The data set is the same in each spelling."""
+    files = {A: png(1), B: png(2), "m/ä.png": encoded(MASK)}
+    files["tabelle-ü.csv"] = spell(lines(f"{A},cat scan,,p1,", f"{B},tümör,,é,m/ä.png")).encode()
+    source = write_folder(tmp_path / "mine", {normalize(form, name): data for name, data in files.items()})
+    assert unpack(find_file(source, "tabelle-ü.csv"), tmp_path, CLASSES, LIMITS).records == [
+        ImageRecord("cat scan/a.png", "cat scan", "", patient="p1"),
+        ImageRecord("tümör/a.png", "tümör", "", patient="é", mask="tümör/a.png.png"),
+    ]
+    folders = write_folder(tmp_path / "other", {normalize(form, name): files[name] for name in (A, B)})
+    assert [record.path for record in unpack(folders, tmp_path, CLASSES, LIMITS).records] == [A, B]
+
+
+def test_two_files_of_one_name_are_told(tmp_path):
+    names = [normalize(form, "tümör/ä.png") for form in ("NFC", "NFD")]
+    table = lines(f"{A},cat scan,,,", f"{names[0]},tümör,,,").encode()
+    source = write_folder(tmp_path / "mine", {A: png(1), **dict.fromkeys(names, png(2)), "labels.csv": table})
+    with pytest.raises(UserError, match=r"line 3: 2 files are named 'tümör/ä\.png'"):
+        unpack(source, tmp_path, CLASSES, LIMITS)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from brain_mri.files import read_csv, write_arrays, write_csv, write_png
+from brain_mri.files import read_csv, read_yaml, write_arrays, write_csv, write_png
 from brain_mri.images.dataset import ImageRecord, Sample, write_records, write_samples
 from brain_mri.params import PIPELINES, load_params
 from stages import evaluate, figures
@@ -37,7 +37,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None
     monkeypatch.chdir(tmp_path)
 
     def evaluated(source: str, counts: dict[str, int], scale: float = 2.0, wrong: float = 0.3) -> None:
-        params = yaml.safe_load((ROOT / "params.yaml").read_text())
+        params = read_yaml(ROOT / "params.yaml")
         dataset = {key: params["dataset"][key] for key in ("classes", "negative", "groups")}
         params["dataset"] = params["dataset"] if source == "phantom" else {**dataset, "source": source, "name": "mine"}
         params["evaluate"]["resamples"], params["plots"]["dpi"] = 100, 40

@@ -16,7 +16,7 @@ import yaml
 from settings import network as build
 
 from brain_mri.errors import UserError
-from brain_mri.files import write_png
+from brain_mri.files import read_yaml, write_png
 from brain_mri.images.crop import crop, to_network
 from brain_mri.images.dataset import Sample, write_samples
 from brain_mri.network.saved import load, save
@@ -31,7 +31,7 @@ CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
 CARD = {
     "classes": CLASSES,
     "image_size": 32,
-    "crop": yaml.safe_load((ROOT / "params.yaml").read_text())["crop"],
+    "crop": read_yaml(ROOT / "params.yaml")["crop"],
     "temperature": 1.7,
 }
 RNG = np.random.default_rng(0)
@@ -158,7 +158,7 @@ def test_a_file_of_another_model_is_one_line(tmp_path: Path) -> None:
 
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params = read_yaml(ROOT / "params.yaml")
     params["model"]["image_size"] = 32
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     for number, image in enumerate(IMAGES):

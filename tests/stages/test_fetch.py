@@ -10,7 +10,7 @@ import yaml
 from pictures import png, write_folder
 
 from brain_mri.errors import UserError
-from brain_mri.files import read_csv
+from brain_mri.files import read_csv, read_yaml
 from brain_mri.sources import archive, external, figshare
 from stages import fetch
 
@@ -24,7 +24,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     """Return a function that makes a study of the given sections, the working directory, and its empty store."""
 
     def make(**sections: dict) -> Path:
-        params = yaml.safe_load((ROOT / "params.yaml").read_text())
+        params = read_yaml(ROOT / "params.yaml")
         params.update({name: {**(params[name] or {}), **values} for name, values in sections.items()})
         for key in ("seed", "training_per_class", "testing_per_class"):
             del params["dataset"][key]
@@ -122,7 +122,7 @@ def test_outlines_are_a_thing_of_their_own_in_the_metrics(study: Study, monkeypa
     }
     store = study(dataset={"source": "archive", "name": "small", "classes": CLASSES, "fingerprint": "0" * 64})
     write_folder(store / "small", files)
-    params = yaml.safe_load(Path("params.yaml").read_text())
+    params = read_yaml("params.yaml")
     params["dataset"] |= {
         "fingerprint": archive.fingerprint(archive.inventory(store / "small")),
         "outlines": "outlines.csv.gz",

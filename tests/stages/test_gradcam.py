@@ -15,7 +15,7 @@ from brain_mri.errors import UserError
 from brain_mri.explanation import saliency, summary
 from brain_mri.explanation.saliency import METHODS, Explainer
 from brain_mri.explanation.summary import CONTROLS, without
-from brain_mri.files import read_arrays
+from brain_mri.files import read_arrays, read_yaml
 from brain_mri.images.dataset import Sample, write_samples
 from brain_mri.network.saved import save
 from brain_mri.params import PIPELINES, load_params
@@ -31,7 +31,7 @@ def make_study(
     folder: Path, labels: list[str], lesions: list[bool], models: tuple[Path, Path], **options: object
 ) -> Path:
     """A study's folder with models and a test set of noise with a bright box, outlined where `lesions` says so."""
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params = read_yaml(ROOT / "params.yaml")
     params["model"]["image_size"], params["plots"]["dpi"], params["evaluate"]["resamples"] = 32, 40, 100
     params["gradcam"] |= {"images": 2, "samples_per_class": 2, **options}
     samples = []

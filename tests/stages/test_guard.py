@@ -8,7 +8,7 @@ import pytest
 import yaml
 from settings import network
 
-from brain_mri.files import write_png
+from brain_mri.files import read_yaml, write_png
 from brain_mri.images.dataset import Sample, write_samples
 from brain_mri.network.saved import save
 from brain_mri.prediction import novelty, other_pictures
@@ -20,7 +20,7 @@ CLASSES = ["glioma", "meningioma", "notumor", "pituitary"]
 
 def make_study(folder: Path) -> None:
     """A study whose images are bright discs, with an untrained network."""
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params = read_yaml(ROOT / "params.yaml")
     params["model"]["image_size"] = 32
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     rng = np.random.default_rng(0)

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import yaml
 
-from brain_mri.files import read_arrays, write_png
+from brain_mri.files import read_arrays, read_yaml, write_png
 from brain_mri.images.crop import cut, find_head, resize, resize_mask
 from brain_mri.images.dataset import Sample, write_samples
 from brain_mri.network.batches import predict_logits
 from brain_mri.params import load_params
 from brain_mri.phantoms.phantom import phantom
 from brain_mri.probing import probes, shortcuts
+from brain_mri.statistics.intervals import mean_intervals
 from stages import probe
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +59,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict
 
     def make(own: list[tuple[str, str]], outside: int = 0, negative: str | None = "notumor") -> dict:
         """own: label and name of the mask ("" for none) of each test image; outside: external gliomas."""
-        params = yaml.safe_load((ROOT / "params.yaml").read_text())
+        params = read_yaml(ROOT / "params.yaml")
         params["dataset"] |= {"classes": CLASSES, "negative": negative}
         params["model"]["image_size"] = SIDE
         params["evaluate"]["resamples"] = 200
@@ -156,7 +157,7 @@ def test_places_are_spread_evenly(limit: int, expected: list[int]) -> None:
     [(0, 1, "open"), (0, 40, "sees"), (16, 40, "partly"), (20, 40, "ignores"), (40, 40, "ignores")],
 )
 def test_judgement_by_count(kept: int, of: int, word: str) -> None:
-    rate = shortcuts.rates({"kept": np.arange(of) < kept}, np.arange(of), 500)["kept"]
+    rate = mean_intervals({"kept": np.arange(of) < kept}, np.arange(of), 500)["kept"]
     assert shortcuts.judge(rate) == word
 
 
