@@ -203,7 +203,7 @@ def test_a_table_names_the_images(call: Call) -> None:
 
 def test_a_batch_answers_what_it_can(call: Call) -> None:
     write_discs("in", 2)
-    Path("in/a.txt").write_text("no image")
+    Path("in/a.scan").write_text("no image")
     Path("in/empty.png").touch()
     with zipfile.ZipFile("more.zip", "w") as archive:
         archive.write("in/disc_0.png", "inside.png")
@@ -211,7 +211,7 @@ def test_a_batch_answers_what_it_can(call: Call) -> None:
     assert code == 1
     assert [json.loads(line)["path"] for line in out] == ["in/disc_0.png", "in/disc_1.png", "more.zip/inside.png"]
     assert [line.split(": ", 1)[1] for line in err] == [
-        "in/a.txt: not an image",
+        "in/a.scan: not an image",
         "in/empty.png: empty",
         "2 of 5 images could not be read",
     ]
