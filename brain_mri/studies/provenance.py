@@ -106,7 +106,7 @@ def changes(study: Path, revision: str | None = None, files: bool = False) -> li
     except NotDvcRepoError:
         return []
     except DvcException as error:
-        raise UserError(f"{study}: {' '.join(str(error).split())}; mend the file that it names") from None
+        raise UserError(f"{study}: {' '.join(str(error).split())}; fix the file that it names") from None
 
 
 def _of_stage(stage: Any, entry: dict, params: dict, study: Path, files: bool) -> Iterator[Change]:
