@@ -106,7 +106,7 @@ def epoch(options: argparse.Namespace) -> Work:
     def work() -> None:
         with tempfile.TemporaryDirectory() as folder:
             state = Path(folder, "state.npz")
-            fit(model, lambda at, of: drawn(touched[at], of), count, few, params.train, state, lambda _: None)
+            fit(model, lambda at, of: drawn(touched[at], of), np.ones(count), few, params.train, state, lambda _: None)
 
     return work
 

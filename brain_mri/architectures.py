@@ -23,13 +23,13 @@ class Architecture:
 
 
 _BLOCKS = ("block1_out", "block2_out", "block3_out", "block4_out")
+_INVERTED = ("block2_add", "block4_add", "block10_add", "block15_project_bn")
 ARCHITECTURES = {
     "compact": Architecture(_BLOCKS),
     "compact_fine": Architecture(_BLOCKS),
     "compact_lesion": Architecture(_BLOCKS, lesion_map=True, stride=16),
-    "efficientnet_lesion": Architecture(
-        ("block2_add", "block4_add", "block10_add", "block15_project_bn"), lesion_map=True, stride=32, imagenet=True
-    ),
+    "efficientnet": Architecture(_INVERTED, imagenet=True),
+    "efficientnet_lesion": Architecture(_INVERTED, lesion_map=True, stride=32, imagenet=True),
     "resnet50": Architecture(
         ("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"), imagenet=True
     ),

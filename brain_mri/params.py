@@ -187,6 +187,7 @@ class Train(Section):
     early_stopping_patience: Count
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     lesion_map: Annotated[float, Field(ge=0, le=1000)]
+    sampling: Literal["images", "groups"]
 
     @model_validator(mode="after")
     def _warmup_fits(self) -> "Train":

@@ -303,6 +303,7 @@ class Selective(Parts[Curve]):
 class Evaluation(Result):
     training: Training
     test: Parts[Part]
+    patients: Part | None = None  # None in older results
     external: dict[str, External]
     errors: Parts[Errors]
     calibration: Calibration
@@ -311,6 +312,7 @@ class Evaluation(Result):
 
 class Test(Parts[Part]):
     pipeline: str
+    patients: Part | None = None
     external: dict[str, External]
 
 
@@ -320,6 +322,7 @@ class ExternalIntervals(Metrics[Interval]):
 
 
 class Intervals(FoundParts[Metrics[Interval]]):
+    patients: Metrics[Interval] | None = None
     external: dict[str, ExternalIntervals]
 
 
@@ -522,6 +525,23 @@ class Guarded(Result):
     hits: dict[Literal["choosing", "measuring"], FlaggedByKind]
 
 
+# metrics/folds.json
+
+
+class View(Result):
+    """All folds pooled, and each by itself."""
+
+    metrics: Part
+    intervals: Metrics[Interval]
+    folds: list[Part]
+
+
+class Folds(Result):
+    slices: View
+    patients: View | None = None  # where patients are known
+    tumours_alone: View | None = None  # where there are several kinds
+
+
 SCHEMAS: dict[str, type[Result]] = {
     "dataset": Dataset,
     "crop": Crop,
@@ -534,6 +554,7 @@ SCHEMAS: dict[str, type[Result]] = {
     "probe": Probe,
     "gradcam": Gradcam,
     "guard": Both[Guarded],
+    "folds": Both[Folds],
 }  # by the file's name
 
 

@@ -1,7 +1,8 @@
 """evaluate: measure both pipelines, with intervals, on the whole test set, its clean part and external images.
 
 Reads   data/logits, data/split/*.csv, data/cropped.csv, plots/history/*.csv, params `evaluate`, `pipeline`.
-Writes  metrics/{noaug,aug}.json (Tables III and IV, by part; errors; calibration; selective prediction; external),
+Writes  metrics/{noaug,aug}.json (Tables III and IV, by part; patients, by most of their slices; errors; calibration;
+        selective prediction; external),
         metrics/intervals.json (95 % intervals of all of it), metrics/comparison.json (aug minus noaug, with tests),
         data/predictions/*.csv, data/errors/*.csv (the most confident errors, suspected labels),
         plots/confusion/*.csv, plots/comparison (the paper's numbers beside ours, where the study is the paper's),
@@ -36,6 +37,7 @@ def main() -> None:
     labels = {name: labels_of(samples[name], classes) for name in ("val", "test")}
     groups = {name: groups_of(table) for name, table in samples.items()}
     leaked = np.isin(groups["test"], np.concatenate([groups["train"], groups["val"]]))
+    patients = np.array([sample.patient for sample in samples["test"]])
     parts = {"all": np.ones(len(leaked), bool), "clean": ~leaked, "leaked": leaked}
 
     outside = describe_external(samples["external"], params)
@@ -48,10 +50,14 @@ def main() -> None:
         by_part, bounds[pipeline] = summary.measure_parts(
             labels["test"], softmax(said.test, axis=1), groups["test"], parts, params
         )
+        by_patient, bounds[pipeline]["patients"] = summary.measure_patients(
+            labels["test"], softmax(said.test, axis=1), groups["test"], patients, params
+        )
         elsewhere, bounds[pipeline]["external"] = summary.measure_external(outside, said.external, params)
         metrics[pipeline] = {
             "training": summary.training_summary(histories[pipeline]),
             "test": by_part,
+            "patients": by_patient,
             "external": elsewhere,
             "errors": summary.count_errors(labels["test"], outputs, pipeline, parts, params),
             "calibration": summary.calibrate(labels["test"], said, parts, outside),
@@ -154,7 +160,10 @@ def write_confusion(pipeline: str, labels: np.ndarray, predictions: np.ndarray, 
 
 def write_own(pipeline: str, metrics: dict) -> None:
     """Write the study's own pipeline once more under fixed names."""
-    results.write("metrics/test.json", {"pipeline": pipeline, **metrics["test"], "external": metrics["external"]})
+    results.write(
+        "metrics/test.json",
+        {"pipeline": pipeline, **metrics["test"], **{key: metrics[key] for key in ("patients", "external")}},
+    )
     for source, target in [
         (f"plots/confusion/{pipeline}.csv", "plots/confusion/test.csv"),
         (f"plots/history/{pipeline}.csv", "plots/history_test.csv"),

@@ -21,7 +21,7 @@ from scmrepo.exceptions import SCMError
 
 from brain_mri.errors import UserError, run
 from brain_mri.files import remove, write_csv
-from brain_mri.images.dataset import labels_of, load_images, load_masks, read_samples
+from brain_mri.images.dataset import groups_of, labels_of, load_images, load_masks, read_samples
 from brain_mri.images.examples import Draw, Examples
 from brain_mri.network.batches import predict_logits
 from brain_mri.network.distribution import is_first, process_group, shut_down, use_all_devices
@@ -29,6 +29,7 @@ from brain_mri.network.interruption import Stopped
 from brain_mri.network.machine import out_of_memory, set_precision, set_up
 from brain_mri.network.model import build
 from brain_mri.network.resume import Row, discard_states, only_one, state_file
+from brain_mri.network.sampling import group_weights
 from brain_mri.network.saved import save
 from brain_mri.network.temperature import fit_temperature
 from brain_mri.network.training import best_epoch, fit
@@ -73,9 +74,13 @@ def train(pipeline: str, params: Params) -> None:
         raise UserError(f"train.batch_size = {settings.batch_size}: the training split has {count} images; lower it")
     draw = augmented(training, params) if pipeline == "aug" else as_they_are(training)
 
+    weights = np.ones(count)
+    if settings.sampling == "groups":
+        weights = group_weights(training.labels, groups_of(read_samples("data/split/train.csv")))
+
     model = build(params.model, len(classes), settings.seed, negative)
-    state = state_file(pipeline, what_decides(pipeline, params), (training, validation))
-    fitted = partial(fit, model, draw, count, validation, settings, state, negative=negative if lesions else None)
+    state = state_file(pipeline, (*what_decides(pipeline, params), weights.tolist()), (training, validation))
+    fitted = partial(fit, model, draw, weights, validation, settings, state, negative=negative if lesions else None)
     if not is_first():  # the first process writes the results
         fitted(lambda row: None)
         shut_down()
@@ -113,7 +118,7 @@ def load_split(name: str, params: Params, masks: bool) -> Examples:
 
 
 def as_they_are(training: Examples) -> Draw:
-    return lambda indices, epoch: training[indices]
+    return lambda indices, epoch: training[indices % len(training.labels)]
 
 
 def augmented(training: Examples, params: Params) -> Draw:

@@ -35,12 +35,14 @@ class Policy:
             self.counterfactuals = Counterfactuals(train, self.settings.counterfactual, negative)
 
     def draw(self, indices: np.ndarray, epoch: int) -> Examples:
-        """Return the training examples at `indices`, int (B,), changed as this epoch's draw has it."""
+        """Return the training examples at `indices`, int (B,), changed as this epoch's draw has it.
+
+        Of N examples, index i + k N is example i with another draw."""
         batch = self._changed(indices, epoch)
         return self._mixed(batch, indices, epoch) if self.settings.mixup else batch
 
     def _changed(self, indices: np.ndarray, epoch: int) -> Examples:
-        batch = self.train[indices]
+        batch = self.train[indices % len(self.train.labels)]
         for place, index in enumerate(indices):
             if not self._is_plain(int(index), epoch):
                 self._change(batch, place, int(index), epoch)
@@ -76,7 +78,9 @@ class Policy:
             if mask is not None:
                 mask, batch.outlined[place] = self.phantoms.masks[drawn], True  # type: ignore[index]
         elif self.counterfactuals:
-            image, label, mask = self.counterfactuals.draw(index, np.random.default_rng((*key, COUNTERFACTUAL)))
+            image, label, mask = self.counterfactuals.draw(
+                index % len(self.train.labels), np.random.default_rng((*key, COUNTERFACTUAL))
+            )
         matrix = draw_matrix(self.settings, np.random.default_rng(key), image.shape[0])
         image = move(image, matrix, cv2.INTER_LINEAR)
         if self.settings.appearance.changes_any:

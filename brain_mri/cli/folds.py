@@ -5,7 +5,7 @@
 
 Every image is classified once, by a network that saw neither it nor any image of its group; with `split.patients` that
 is its patient. Intervals are 95 %, over groups. Beside slices stand patients (what most of their slices are called) and
-the tumours alone (the likeliest tumour is the answer). Writes folds.json in the study's folder. Needs `split.policy:
+the tumours alone (the likeliest tumour is the answer). Writes metrics/folds.json. Needs `split.policy:
 grouped`; the data set is found as by `fetch`, so for --run name its folder in BRAIN_MRI_DATA.
 """
 
@@ -22,8 +22,8 @@ def main(options: argparse.Namespace) -> None:
     import subprocess
     import sys
 
+    from brain_mri import results
     from brain_mri.errors import UserError
-    from brain_mri.files import write_json
     from brain_mri.params import load_params
     from brain_mri.studies.folds import experiment, pool, summary
     from brain_mri.studies.table import text_table
@@ -34,15 +34,18 @@ def main(options: argparse.Namespace) -> None:
         raise UserError(f"{study}: split.policy = {params.split.policy}; folds need grouped")
     for fold in range(params.split.folds) if options.run else ():
         setting = f"{study.as_posix()}/params.yaml:split.fold={fold}"
+        dvc, name = [sys.executable, "-m", "dvc", "exp"], experiment(study, fold)
+        # One of that name, which need not be there, bars the way; --force would run every stage anew.
+        subprocess.run([*dvc, "remove", "--quiet", name], stderr=subprocess.DEVNULL)
         # In a folder of its own, so that the study's own results stay where they are.
-        command = ["dvc", "exp", "run", "--temp", "--force", "--name", experiment(study, fold), "-S", setting]
-        done = subprocess.run([sys.executable, "-m", *command, f"{study.as_posix()}/dvc.yaml:evaluate"])
+        command = [*dvc, "run", "--temp", "--name", name, "-S", setting]
+        done = subprocess.run([*command, f"{study.as_posix()}/dvc.yaml:evaluate"])
         if done.returncode:
             raise UserError(f"{study}: fold {fold} failed; its message stands above")
     pooled = pool(study, params)
-    write_json(study / "folds.json", pooled)
+    results.write(study / "metrics/folds.json", pooled)
     print(
         text_table(
-            ["pipeline", "of", "n", "accuracy", "balanced accuracy", "least and most of a fold"], summary(pooled)
+            ["pipeline", "of", "n", "accuracy", "balanced accuracy", "its mean and spread over folds"], summary(pooled)
         )
     )

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import softmax
 
 from brain_mri.evaluation import calibration, errors, selective
+from brain_mri.evaluation.patients import vote
 from brain_mri.params import Params
 from brain_mri.statistics import comparison
 from brain_mri.statistics.intervals import intervals, mean_interval
@@ -76,6 +77,17 @@ def measure_parts(
         if part.any():
             metrics[name], bounds[name] = measure(labels[part], probabilities[part], groups[part], params)
     return metrics, bounds
+
+
+def measure_patients(
+    labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarray, patients: np.ndarray, params: Params
+) -> tuple[dict, dict | None]:
+    """Return the metrics of the patients that are known, str (N,), "" where not, by `vote`, and their intervals."""
+    known = np.flatnonzero(patients != "")
+    if not len(known):
+        return {"n": 0}, None
+    truth, votes, first = vote(labels[known], probabilities[known], patients[known])
+    return measure(truth, votes, groups[known][first], params)
 
 
 def measure_external(external: External, logits: np.ndarray, params: Params) -> tuple[dict, dict]:

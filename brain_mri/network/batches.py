@@ -89,11 +89,6 @@ def in_order(examples: Examples, classes: int, batch_size: int, negative: int | 
     return Batches(lambda batch, epoch: examples[batch], classes, indices, batch_size, negative=negative)
 
 
-def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """Return the order, int (count,), in which an epoch shows the images."""
-    return np.random.default_rng((seed, epoch)).permutation(count)
-
-
 def predict_logits(model: keras.Model, images: np.ndarray, batch_size: int) -> np.ndarray:
     """Return logits, float32 (N, classes), for images, uint8 (N, size, size, 1); memory is bounded by the batch."""
     unlabelled = Examples(images, np.zeros(len(images), int))

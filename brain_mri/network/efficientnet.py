@@ -34,13 +34,19 @@ BLOCKS = [
 
 
 def efficientnet_lite0(x: Any, momentum: float) -> dict[int, Any]:
-    """Return the last features at each stride of 2 to 32, (N, size / stride, size / stride, channels)."""
+    """Return the last features at each stride of 2 to 32, (N, size / stride, size / stride, channels), sizes rounded
+    up."""
     x = _activated(x, layers.Conv2D(32, 3, 2, "same", use_bias=False, name="stem"), momentum)
     stride, features = 2, {}
     for number, block in enumerate(BLOCKS):
         stride *= block.stride
         x = features[stride] = _inverted_residual(x, block, momentum, f"block{number}")
     return features
+
+
+def efficientnet_lite0_head(x: Any, momentum: float) -> Any:
+    """Return the 1,280 channels that the published network classifies by, from the features at stride 32."""
+    return _activated(x, layers.Conv2D(1280, 1, use_bias=False, name="head"), momentum)
 
 
 def _inverted_residual(x: Any, block: _Block, momentum: float, name: str) -> Any:

@@ -16,13 +16,14 @@ import numpy as np
 from brain_mri import params
 from brain_mri.errors import UserError
 from brain_mri.images.examples import Draw, Examples
-from brain_mri.network.batches import Batches, epoch_order, feed, in_order
+from brain_mri.network.batches import Batches, feed, in_order
 from brain_mri.network.distribution import draw_own_rows, even_parts
 from brain_mri.network.interruption import Stopped, agree_to_stop, stop_signals
 from brain_mri.network.normalisation import give_weights
 from brain_mri.network.objective import compile_for_training, rules_for
 from brain_mri.network.progress import Bar
 from brain_mri.network.resume import Row, State, assign, restore, save, values_of
+from brain_mri.network.sampling import epoch_order
 
 STEPS_BETWEEN_CHECKS = 50  # reading a loss waits for its step, so it is not done at each
 
@@ -30,7 +31,7 @@ STEPS_BETWEEN_CHECKS = 50  # reading a loss waits for its step, so it is not don
 def fit(
     model: keras.Model,
     draw: Draw,
-    count: int,
+    weights: np.ndarray,
     validation: Examples,
     settings: params.Train,
     state_file: Path,
@@ -39,13 +40,14 @@ def fit(
 ) -> list[Row]:
     """Train the model in place, leave it with the weights of `best_epoch`, and return the history, a row an epoch.
 
-    `draw` gives the batch of some of the `count` training images in an epoch. `state_file` is read first and written
+    `draw` gives the batch of some showings of the N training images in an epoch; `weights`, float (N,), says how often
+    each is shown (see `epoch_order`). `state_file` is read first and written
     every `checkpoint_minutes` and after every epoch, so a killed run goes on and ends in the same weights; the caller
     names it after all that the result depends on and removes it when the result is safe. `on_epoch` gets each row of
     the history, those of an earlier run too. `negative`, the class without a lesion, is asked for by a network with a
     lesion map, which is taught by the examples' masks. Raises UserError when the loss is no longer finite, and Stopped
     after SIGTERM or SIGINT, with the state saved."""
-    classes, steps = model.output.shape[-1], -(-count // settings.batch_size)
+    classes, steps = model.output.shape[-1], -(-len(weights) // settings.batch_size)
     trainee = compile_for_training(model, settings, steps, negative)
     rules = rules_for(trainee, settings)
 
@@ -62,7 +64,7 @@ def fit(
         for epoch in range(len(state.history), settings.epochs):
             if trainee.stop_training:
                 break
-            order = epoch_order(settings.seed, epoch, count)[state.step * settings.batch_size :]
+            order = epoch_order(settings.seed, epoch, weights)[state.step * settings.batch_size :]
             # Nothing is left of the order where a signal came in the validation.
             for part in even_parts(order, settings.batch_size) if len(order) else ():
                 trainee.fit(batches(draw, part, epoch), shuffle=False, verbose=0, callbacks=monitor)

@@ -60,7 +60,8 @@ def teach_resnet50(model: keras.Model) -> None:
 
 
 def teach_efficientnet_lite0(model: keras.Model) -> None:
-    """Give the layers of `efficientnet_lite0` their ImageNet weights; UserError where the package is not installed."""
+    """Give the layers of `efficientnet_lite0`, and of its head where there is one, their ImageNet weights; UserError
+    where the package is not installed."""
     weights = read_checkpoint(checkpoint())
     _teach(model, weights, "stem", "_conv_stem", "_bn0")
     for number in range(len(BLOCKS)):
@@ -68,6 +69,8 @@ def teach_efficientnet_lite0(model: keras.Model) -> None:
             source = f"_blocks.{number}._{part}_conv"
             if f"{source}.weight" in weights:  # the first block does not expand
                 _teach(model, weights, f"block{number}_{part}", source, f"_blocks.{number}._bn{place}")
+    if any(layer.name == "head" for layer in model.layers):
+        _teach(model, weights, "head", "_conv_head", "_bn1")
 
 
 def _teach(model: keras.Model, weights: dict[str, np.ndarray], name: str, convolution: str, norm: str) -> None:
@@ -90,7 +93,10 @@ def checkpoint() -> bytes:
         ) from None
 
 
-IMAGENET = {"resnet50": teach_resnet50, "efficientnet_lesion": teach_efficientnet_lite0}
+IMAGENET = {
+    "resnet50": teach_resnet50,
+    **dict.fromkeys(("efficientnet", "efficientnet_lesion"), teach_efficientnet_lite0),
+}
 
 
 def verified(file: Path, sha256: str | None) -> Path:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from brain_mri.report import charts
 from brain_mri.report.blocks import Cell, Heading, More, Table
 from brain_mri.report.study import PIPELINES, Study, at
@@ -35,6 +37,10 @@ def section(study: Study) -> Iterator[Any]:
         yield study.metrics["comparison"][part]["verdict"]
         yield metrics_table(study, part)
         yield More("By class: precision, recall, F1", [class_table(study, part)])
+    yield from patients(study)
+    if "folds" in study.metrics:
+        yield Heading("Every fold of the split, pooled")
+        yield folds_table(study)
     yield Heading("External images")
     yield from external(study)
 
@@ -62,6 +68,49 @@ def metrics_table(study: Study, part: str) -> Table:
         difference = Cell(number(change["difference"], sign="+"), ends)
         rows.append([name, *(study.rate(pipeline, part, *path) for pipeline in PIPELINES), difference])
     return Table(f"{PARTS[part]}: metrics with 95 % intervals", ["", *PIPELINES, "aug minus noaug"], rows)
+
+
+def patients(study: Study) -> Iterator[Any]:
+    """The patients that are known, each with one answer."""
+    row = study.metrics[study.params.pipeline].get("patients") or {"n": 0}
+    if not row["n"]:
+        return
+    yield Heading(f"Patients ({row['n']:,})")
+    yield "Of all test images those of a known patient; a patient's answer is the class that most slices are called."
+    rows: list[list[Any]] = [
+        ["patients called right", row["n"], *(study.rate(pipeline, "patients", "accuracy") for pipeline in PIPELINES)]
+    ]
+    rows += [
+        [
+            label,
+            of["support"],
+            *(study.rate(pipeline, "patients", "classes", label, "recall") for pipeline in PIPELINES),
+        ]
+        for label, of in row["classes"].items()
+        if of["support"]
+    ]
+    yield Table("Patients called right, with 95 % intervals", ["", "patients", *PIPELINES], rows)
+
+
+VIEWS = {"slices": "slices", "patients": "patients, by most of their slices", "tumours_alone": "slices, tumours alone"}
+
+
+def folds_table(study: Study) -> Table:
+    """Rows of what is counted and metric, the folds' mean and standard deviation beside the pooled value."""
+    rows = []
+    for name, title in VIEWS.items():
+        for key in ("accuracy", "balanced_accuracy"):
+            cells: list[Any] = []
+            for pipeline in PIPELINES:
+                if view := study.metrics["folds"][pipeline].get(name):
+                    of_folds = [fold[key] for fold in view["folds"]]
+                    spread = f"{number(np.mean(of_folds))} \u00b1 {number(np.std(of_folds, ddof=1))} over folds"
+                    cells += [{"value": view["metrics"][key], "interval": view["intervals"][key]}, spread]
+            if cells:
+                count = study.metrics["folds"]["noaug"][name]["metrics"]["n"]
+                rows.append([f"{title}: {key.replace('_', ' ')}", count, *cells])
+    header = ["", "n"] + [text for pipeline in PIPELINES for text in (pipeline, "")]
+    return Table("Held-out images of all folds, with 95 % intervals", header, rows)
 
 
 def class_table(study: Study, part: str) -> Table:

@@ -18,7 +18,7 @@ from brain_mri.report.blocks import Missing
 from brain_mri.studies import provenance
 
 NEEDED = ("noaug", "aug", "intervals", "comparison")
-FURTHER = ("dataset", "crop", "split", "gradcam", "probe")
+FURTHER = ("dataset", "crop", "split", "gradcam", "probe", "folds")
 RESULTS = ("params.yaml", "dvc.lock", "metrics", "plots", "dvclive")  # what git has of a study
 LINE = re.compile(r"^(?P<indent>\s*)(?P<key>\w+):(?P<value>(?:\s+[^#\s][^#]*)?)\s*(?:#\s?(?P<comment>.*))?$")
 
@@ -95,9 +95,10 @@ class Study:
         return {change.name: change.recorded for change in self.changes if change.kind == "parameter"}
 
     def rate(self, pipeline: str, *path: str) -> dict[str, Any]:
-        """A metric and its interval, {value, interval}: by part of the test set, or below `external` by source."""
+        """A metric and its interval, {value, interval}: by part of the test set, of `patients`, or below `external` by
+        source."""
         row = self.metrics[pipeline]
-        values = row["test"] | {"external": row["external"]}
+        values = row["test"] | {"patients": row.get("patients"), "external": row["external"]}
         return {"value": at(values, path), "interval": at(self.metrics["intervals"][pipeline], path)}
 
     def missing(self, what: str) -> Missing:

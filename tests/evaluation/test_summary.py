@@ -200,3 +200,17 @@ def test_the_published_tables_stand_beside_ours() -> None:
     assert rows["noaug", "accuracy"] == (0.9886, 0.2)
     assert rows["aug", "test_loss"] == (0.0357, 0.3)
     assert rows["aug", "pituitary.recall"] == (0.9933, 0.6)
+
+
+def test_known_patients_are_measured_by_most_of_their_slices(outputs: Outputs) -> None:
+    people = np.arange(90) // 6 * 3 + np.arange(90) % 3  # two slices each, of one class
+    names = np.where(people < 30, people.astype(str), "")
+    probabilities = softmax(outputs.test, axis=1)
+    labels = (LABELS["test"] + (people < 3)) % 3
+    metrics, bounds = summary.measure_patients(labels, probabilities, people, names, PARAMS)
+    assert bounds is not None
+    assert metrics["n"] == 30
+    low, high = bounds["accuracy"]
+    assert low < metrics["accuracy"] == 0.9 < high
+    nobody = summary.measure_patients(labels, probabilities, people, np.full(90, ""), PARAMS)
+    assert nobody == ({"n": 0}, None)

@@ -49,7 +49,9 @@ def main() -> None:
     settings = SETTINGS.model_copy(update={"checkpoint_minutes": 1e-9}) if shot else SETTINGS
     model = tiny()
     try:
-        history = fit(model, draw, count, examples(14, 1), settings, Path(f"{out}.state.npz"), lambda row: None)
+        history = fit(
+            model, draw, np.ones(count), examples(14, 1), settings, Path(f"{out}.state.npz"), lambda row: None
+        )
     except Stopped as stopped:
         print(stopped)
         sys.exit(128 + stopped.number)

@@ -9,7 +9,7 @@ from sklearn.datasets import load_sample_image
 
 from brain_mri.network import weights as network_weights
 from brain_mri.network.checkpoint import read_checkpoint
-from brain_mri.network.efficientnet import efficientnet_lite0
+from brain_mri.network.efficientnet import efficientnet_lite0, efficientnet_lite0_head
 
 SIZE = 224  # pixels, what the weights were trained on
 DAISY = 985
@@ -25,13 +25,9 @@ def classifier(checkpoint: dict[str, np.ndarray]) -> keras.Model:
     """The network as it was published, with its own last layers, for the 1,000 classes of ImageNet."""
     image = layers.Input((SIZE, SIZE, 3))
     x = efficientnet_lite0(layers.Rescaling(1 / 127.5, -1)(image), 0.9)[32]
-    x = layers.Conv2D(1280, 1, use_bias=False, name="head")(x)
-    x = layers.ReLU(6)(layers.BatchNormalization(epsilon=1e-3, name="head_bn")(x))
+    x = efficientnet_lite0_head(x, 0.9)
     model = keras.Model(image, layers.Dense(1000, name="fc")(layers.GlobalAveragePooling2D()(x)))
     network_weights.teach_efficientnet_lite0(model)
-    model.get_layer("head").set_weights([checkpoint["_conv_head.weight"].transpose(2, 3, 1, 0)])
-    parts = ("weight", "bias", "running_mean", "running_var")
-    model.get_layer("head_bn").set_weights([checkpoint[f"_bn1.{part}"] for part in parts])
     model.get_layer("fc").set_weights([checkpoint["_fc.weight"].T, checkpoint["_fc.bias"]])
     return model
 

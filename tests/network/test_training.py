@@ -69,7 +69,7 @@ def train(
     state: Path, draw: Draw = plain, how: Train | None = None, on_epoch: Any = lambda row: None
 ) -> tuple[list[np.ndarray], list[dict[str, float]]]:
     model = tiny()
-    history = fit(model, draw, 20, examples(12, 1), how or settings(), state, on_epoch)
+    history = fit(model, draw, np.ones(20), examples(12, 1), how or settings(), state, on_epoch)
     return model.get_weights(), history
 
 
@@ -154,7 +154,7 @@ def test_a_damaged_state_is_left_aside(tmp_path: Path, capfd: pytest.CaptureFixt
 def test_the_model_ends_with_the_best_validation_loss(tmp_path: Path) -> None:
     model = tiny()
     how = settings(label_smoothing=0.0, epochs=3)
-    history = fit(model, plain, 20, examples(8, 1), how, tmp_path / "s.npz", lambda row: None)
+    history = fit(model, plain, np.ones(20), examples(8, 1), how, tmp_path / "s.npz", lambda row: None)
     losses = [row["val_loss"] for row in history]
     assert best_epoch(history) == int(np.argmin(losses)) + 1
     logits = predict_logits(model, examples(8, 1).images, 8)
@@ -216,7 +216,7 @@ def test_accumulated_batches_take_one_step(tmp_path: Path) -> None:
     for name, size, accumulate in (("halves", 8, 2), ("whole", 16, 1)):
         model = linear()
         how = settings(**PLATEAU | {"batch_size": size, "accumulate": accumulate, "epochs": 1, "warmup_epochs": 0})
-        fit(model, plain, 16, examples(8, 1), how, tmp_path / f"{name}.npz", lambda row: None)
+        fit(model, plain, np.ones(16), examples(8, 1), how, tmp_path / f"{name}.npz", lambda row: None)
         ends.append(model.get_weights())
     for halves, whole in zip(*ends, strict=True):
         assert np.allclose(halves, whole, rtol=1e-4, atol=1e-5)

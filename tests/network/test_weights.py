@@ -91,13 +91,14 @@ def test_imagenet_weights_reach_every_layer_of_resnet50(monkeypatch: pytest.Monk
     assert len(body) == 318 and all((weight == 0.5).all() for weight in map(keras.ops.convert_to_numpy, body))
 
 
-def test_imagenet_weights_reach_every_layer_of_the_body() -> None:
+@pytest.mark.parametrize("network", ["efficientnet", "efficientnet_lesion"])
+def test_imagenet_weights_reach_every_layer_of_the_body(network: str) -> None:
     def body(weights: str) -> dict[str, np.ndarray]:
-        model = build("efficientnet_lesion", standardise=True, weights=weights)
+        model = build(network, standardise=True, weights=weights)
         return {
             weight.path: keras.ops.convert_to_numpy(weight)
             for layer in model.layers
-            if layer.name.startswith(("stem", "block"))
+            if layer.name.startswith(("stem", "block", "head"))
             for weight in layer.weights
         }
 

@@ -294,6 +294,25 @@ def test_it_names_the_commit_and_what_has_changed_since(study: Path, monkeypatch
         load(study)
 
 
+def test_patients_and_folds_stand_where_they_were_measured(study: Path) -> None:
+    assert "Patients called right" not in page_of(study).text
+    for pipeline in PIPELINES:
+        part = metrics_of_compact(pipeline)["test"]["clean"]
+        bounds = metrics_of_compact("intervals")[pipeline]["clean"]
+        change_json(study / f"metrics/{pipeline}.json", lambda table, part=part: table.update(patients=part))
+        change_json(
+            study / "metrics/intervals.json",
+            lambda table, of=pipeline, bounds=bounds: table[of].update(patients=bounds),
+        )
+    lower = part | {"accuracy": part["accuracy"] - 0.02}
+    view = {"metrics": part, "intervals": bounds, "folds": [part, lower]}
+    write_json(study / "metrics/folds.json", {pipeline: {"slices": view} for pipeline in PIPELINES})
+    text = page_of(study).text
+    assert f"patients called right{part['n']}" in text
+    assert f"slices: accuracy{part['n']}" in text
+    assert f"{part['accuracy'] - 0.01:.3f} \u00b1 {np.std([0, 0.02], ddof=1):.3f} over folds" in text
+
+
 def test_the_published_tables_stand_beside_the_study(study: Path) -> None:
     text = (study / "params.yaml").read_text()
     (study / "params.yaml").write_text(text.replace("published: false", "published: true"))

@@ -1,16 +1,52 @@
-"""A patient's answer from those of the slices."""
+"""The folds of a study, pooled."""
+
+from pathlib import Path
 
 import numpy as np
+import pytest
 
-from brain_mri.studies.folds import vote
+from brain_mri import results
+from brain_mri.studies.folds import HeldOut, pool_held_out, summary, views
+
+CLASSES = ["glioma", "meningioma", "notumor"]
 
 
-def test_most_slices_decide_and_then_the_mean() -> None:
-    probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.45, 0.55], [0.8, 0.2], [0.3, 0.7], [0.0, 1.0]])
-    labels, patients = np.array([1, 1, 1, 0, 0, 1]), np.array([7, 7, 7, 3, 3, 5])
-    truth, votes, first = vote(labels, probabilities, patients)
-    assert first.tolist() == [3, 5, 0]  # in order of the patients' numbers: 3, 5, 7
-    assert truth.tolist() == [0, 1, 1]
-    assert votes.argmax(1).tolist() == [0, 1, 1]  # 3: one slice each, the mean is 0.55 for the first class
-    np.testing.assert_allclose(votes.sum(1), 1)
-    assert votes[2, 1] > votes[2, 0]  # two of three slices against a surer one
+def held_out(right: float, seed: int, count: int = 90) -> HeldOut:
+    """Slices of 30 patients, half of which have a number; each is called right with the given chance."""
+    rng = np.random.default_rng(seed)
+    people = np.arange(count) // 3
+    labels = people % 3
+    called = np.where(rng.random(count) < right, labels, (labels + 1) % 3)
+    names = np.where(people % 2, [f"{seed}-{number}" for number in people], "")
+    return HeldOut(labels, np.eye(3)[called] * 0.8 + 0.2 / 3, people + 100 * seed, names)
+
+
+def test_slices_patients_and_tumours_are_counted() -> None:
+    seen = views(held_out(0.8, 0), CLASSES, "notumor")
+    assert {name: len(view.labels) for name, view in seen.items()} == {
+        "slices": 90,
+        "patients": 15,
+        "tumours_alone": 60,
+    }
+    assert seen["tumours_alone"].classes == ["glioma", "meningioma"]
+    # Two of three slices right are a right patient.
+    assert seen["patients"].metrics()["accuracy"] > seen["slices"].metrics()["accuracy"]
+
+
+def test_without_patients_or_a_negative_class_slices_alone_are_counted() -> None:
+    nobody = held_out(0.8, 0)._replace(patients=np.full(90, ""))
+    assert list(views(nobody, CLASSES, None)) == ["slices"]
+
+
+def test_folds_are_pooled_and_told_apart(tmp_path: Path) -> None:
+    folds = [held_out(0.9, 0), held_out(0.5, 1)]
+    pooled = pool_held_out(folds, CLASSES, "notumor", 200, 0)
+    assert pooled["slices"]["metrics"]["n"] == 180
+    apart = [fold["accuracy"] for fold in pooled["slices"]["folds"]]
+    assert pooled["slices"]["metrics"]["accuracy"] == pytest.approx(np.mean(apart))
+    low, high = pooled["slices"]["intervals"]["accuracy"]
+    assert min(apart) < low < np.mean(apart) < high < max(apart)
+    both = {"noaug": pooled, "aug": pooled}
+    results.write(tmp_path / "folds.json", both)
+    spread = np.std([fold["balanced_accuracy"] for fold in pooled["slices"]["folds"]], ddof=1)
+    assert summary(both)[0][-1].endswith(f"{spread:.3f}")
