@@ -251,6 +251,7 @@ class Evaluate(Section):
     resamples: Annotated[int, Field(ge=100, le=100_000)]
     seed: Seed
     error: Annotated[float, Field(gt=0, lt=1)]
+    sets: Annotated[float, Field(gt=0, lt=1)]
 
 
 class Probe(Section):

@@ -300,6 +300,23 @@ class Selective(Parts[Curve]):
     external: dict[str, Curve]
 
 
+class SetsOf(Result):
+    """How often sets of classes hold the true one, how large they are, how many are of one class."""
+
+    n: int
+    coverage: Number
+    mean_size: Number
+    single: Number
+    by_class: dict[str, float]  # coverage
+
+
+class Sets(Parts[SetsOf]):
+    level: float
+    thresholds: dict[str, float]
+    val: SetsOf
+    external: dict[str, SetsOf]
+
+
 class Evaluation(Result):
     training: Training
     test: Parts[Part]
@@ -308,6 +325,7 @@ class Evaluation(Result):
     errors: Parts[Errors]
     calibration: Calibration
     selective: Selective
+    sets: Sets | None = None
 
 
 class Test(Parts[Part]):

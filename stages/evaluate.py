@@ -2,7 +2,7 @@
 
 Reads   data/logits, data/split/*.csv, data/cropped.csv, plots/history/*.csv, params `evaluate`, `pipeline`.
 Writes  metrics/{noaug,aug}.json (Tables III and IV, by part; patients, by most of their slices; errors; calibration;
-        selective prediction; external),
+        selective prediction; sets of classes; external),
         metrics/intervals.json (95 % intervals of all of it), metrics/comparison.json (aug minus noaug, with tests),
         data/predictions/*.csv, data/errors/*.csv (the most confident errors, suspected labels),
         plots/confusion/*.csv, plots/comparison (the paper's numbers beside ours, where the study is the paper's),
@@ -62,6 +62,7 @@ def main() -> None:
             "errors": summary.count_errors(labels["test"], outputs, pipeline, parts, params),
             "calibration": summary.calibrate(labels["test"], said, parts, outside),
             "selective": summary.select(labels, said, parts, outside, params),
+            "sets": summary.exclude(labels, said, parts, outside, params),
         }
         results.write(f"metrics/{pipeline}.json", metrics[pipeline])
     results.write("metrics/intervals.json", bounds)

@@ -102,6 +102,7 @@ def batches(
 
     from brain_mri.images.badimage import BadImage
     from brain_mri.images.decode import file_kind
+    from brain_mri.images.picture import lacks_end
     from brain_mri.prediction.inputs import read_crop
 
     batch: list[tuple[Input, np.ndarray]] = []
@@ -111,6 +112,8 @@ def batches(
             batch.append((image, read_crop(data, image.name, settings, slice)))
             if slice is None and file_kind(data, image.name) == "NIfTI":
                 warn(f"{image.name}: the middle slice is taken; --slice N takes another")
+            if lacks_end(data):
+                warn(f"{image.name}: a JPEG without its end marker; its picture is whole")
         except BadImage as error:
             bad.append(f"{image.name}: {error}")
         if batch and (len(batch) == BATCH or place == len(images)):
@@ -136,7 +139,8 @@ class Table:
     def line(self, image: "Input", answer: "Answer") -> str:
         name = image.name if len(image.name) <= WIDEST else f"...{image.name[3 - WIDEST :]}"
         shares = [f"{value:.3f}" for value in answer.probabilities.values()]
-        remark = "; ".join(filter(None, [answer.warning, TO_A_PERSON if answer.abstain else ""]))
+        others = f"{', '.join(answer.not_excluded)} not excluded" if answer.not_excluded else ""
+        remark = "; ".join(filter(None, [answer.warning, TO_A_PERSON if answer.abstain else "", others]))
         header, self.header = self.header, ""
         return (header + self.row.format(name, answer.predicted, *shares, remark)).rstrip()
 

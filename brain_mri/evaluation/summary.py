@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import softmax
 
-from brain_mri.evaluation import calibration, errors, selective
+from brain_mri.evaluation import calibration, conformal, errors, selective
 from brain_mri.evaluation.patients import vote
 from brain_mri.params import Params
 from brain_mri.statistics import comparison
@@ -186,6 +186,35 @@ def select(
         source: row(truth[at & judged], outside[at & judged]) for source, at in external.by_source().items()
     }
     return table
+
+
+def exclude(
+    labels: Mapping[str, np.ndarray], outputs: Outputs, parts: Parts, external: External, params: Params
+) -> dict:
+    """Return how often the classes that cannot be excluded hold the true one; validation decides what is excluded.
+
+    The set of an external image of which only "tumour" is known holds the truth where it holds any tumour."""
+    val, test, outside = (
+        calibration.apply_temperature(logits, outputs.temperature)
+        for logits in (outputs.val, outputs.test, outputs.external)
+    )
+    classes, level = np.array(params.dataset.classes), params.evaluate.sets
+    thresholds = conformal.class_thresholds(labels["val"], val, level)
+
+    def row(truth: np.ndarray, probabilities: np.ndarray) -> dict:
+        sets = conformal.prediction_sets(probabilities, thresholds)
+        tumours = np.arange(len(classes)) != params.dataset.negative_class
+        known = truth >= 0
+        holds = np.where(known, sets[np.arange(len(sets)), np.maximum(truth, 0)], sets[:, tumours].any(1))
+        return conformal.set_metrics(holds, sets, np.where(known, classes[np.maximum(truth, 0)], "tumour"))
+
+    return {
+        "level": level,
+        "thresholds": dict(zip(classes.tolist(), thresholds.tolist(), strict=True)),
+        "val": row(labels["val"], val),
+        **{name: row(labels["test"][part], test[part]) for name, part in parts.items()},
+        "external": {source: row(external.labels[at], outside[at]) for source, at in external.by_source().items()},
+    }
 
 
 def count_errors(

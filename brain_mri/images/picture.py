@@ -28,6 +28,7 @@ PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 EXIF = re.compile(rb"exif", re.IGNORECASE)
 SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # the first marker that is neither stuffing nor a restart
+JPEG_SCAN, JPEG_END = b"\xff\xda", b"\xff\xd9"
 ALIEN = bytes(range(17, 241, 5))  # picture data that no picture continues with
 
 
@@ -63,6 +64,9 @@ def decode_picture(data: bytes, limits: Limits) -> np.ndarray:
     """Grey picture, uint8 (height, width), as `cv2.imread` and `cv2.cvtColor` make it, or where it has more than 8 bits
     `levels.to_grey`. Raises BadImage."""
     header = _header(data, limits)
+    unended = lacks_end(data)
+    if unended:  # what some cameras and senders leave away, and every reader does without
+        data += JPEG_END
     # A grey JPEG decoded as colour and back is the same grey, at twice the time.
     grey_jpeg = header.kind == "JPEG" and header.grey
     # OpenCV has no colour for TIFFs of floating point.
@@ -84,10 +88,17 @@ def decode_picture(data: bytes, limits: Limits) -> np.ndarray:
         pixels = pixels if levels is None else levels
         direct = pixels.dtype in (np.uint8, np.uint16, np.float32)
         pixels = cv2.cvtColor(pixels if direct else pixels.astype(np.float32), cv2.COLOR_BGR2GRAY)
-    # Where the data of a JPEG end early the rest is flat.
-    if header.kind == "JPEG" and pixels[-8:].min() == pixels[-8:].max() and _jpeg_runs_short(data, header.scan):
-        raise BadImage(Reason.WRONG_SIZE, "the data end before the last row")
+    # Where the data of a JPEG end early the rest is flat, but for the row in which they end.
+    flat = header.kind == "JPEG" and pixels[-8:].min() == pixels[-8:].max()
+    if (flat or unended) and _jpeg_runs_short(data, header.scan, 1 if unended else 8):
+        raise BadImage(Reason.TRUNCATED if unended else Reason.WRONG_SIZE, "the data end before the last row")
     return pixels if pixels.dtype == np.uint8 else to_grey(pixels)
+
+
+def lacks_end(data: bytes) -> bool:
+    """Whether a file is a JPEG without an end marker behind its last scan; a thumbnail before it has an end of its
+    own."""
+    return data.startswith(MAGIC[1]) and data.find(JPEG_END, data.rfind(JPEG_SCAN)) < 0
 
 
 def _header(data: bytes, limits: Limits) -> Header:
@@ -107,9 +118,9 @@ def _header(data: bytes, limits: Limits) -> Header:
                 if kind == "PNG":
                     _check_png(stream, width, height)
                 elif kind == "JPEG":
-                    # A thumbnail in the header has an end of its own.
-                    if data.find(b"\xff\xd9", scan) < 0:
-                        raise BadImage(Reason.TRUNCATED, "JPEG without its end")
+                    # What is missing of it would be detail, which no look at the pixels tells.
+                    if image.info.get("progressive") and lacks_end(data):
+                        raise BadImage(Reason.TRUNCATED, "progressive JPEG without its end")
                 else:
                     image.load()  # Pillow raises where the pixels end early, which OpenCV passes over
                 inverted = kind == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO  # type: ignore[attr-defined]
@@ -188,17 +199,19 @@ def _check_png(stream: CountedReads, width: int, height: int) -> None:
         raise BadImage(Reason.WRONG_SIZE, f"PNG with other data than {width}x{height} px need")
 
 
-def _jpeg_runs_short(data: bytes, scan: int) -> bool:
-    """Whether the decoder of a JPEG wants more data than its first scan has: then it takes up what is put behind it."""
+def _jpeg_runs_short(data: bytes, scan: int, part: int) -> bool:
+    """Whether the decoder of a JPEG wants more data than its first scan has: then it takes up what is put behind it.
+
+    Seen at one `part`th of the size, 1 to 8: at an eighth, what is cut from the last block alone is not noticed."""
     end = next(SCAN_END.finditer(data, scan)).start()
 
-    def eighth(content: bytes) -> np.ndarray:
+    def small(content: bytes) -> np.ndarray:
         with Image.open(BytesIO(content), formats=("JPEG",)) as image:
-            image.draft("L", (image.width // 8, image.height // 8))
+            image.draft("L", (image.width // part, image.height // part))
             return np.asarray(image)
 
     try:
-        return not np.array_equal(eighth(data), eighth(data[:end] + ALIEN + data[end:]))
+        return not np.array_equal(small(data), small(data[:end] + ALIEN + data[end:]))
     # What OpenCV takes for a JPEG and Pillow does not is damaged.
     except Exception:
         return True

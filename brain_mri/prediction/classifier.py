@@ -25,10 +25,11 @@ WARNING = "looks like no brain MRI"
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer for one image: the likeliest class, the calibrated probability of each, and two reservations."""
+    """The answer for one image: the likeliest class, the calibrated probability of each, and three reservations."""
 
     predicted: str
     probabilities: dict[str, float]
+    not_excluded: list[str]  # the other classes that may be true, likeliest first
     abstain: bool  # the confidence is below the study's threshold: for a person to decide
     warning: str | None
 
@@ -58,10 +59,12 @@ class Classifier:
         if self.detector:
             is_novel = self.detector.flags(novelty.describe(images, outputs))
         threshold = self.study.threshold or 0.0
+        least = np.array([(self.study.excluded_below or {}).get(name, np.inf) for name in self.classes])
         return [
             Answer(
                 self.classes[int(row.argmax())],
                 dict(zip(self.classes, row.tolist(), strict=True)),
+                [self.classes[place] for place in np.argsort(-row)[1:] if row[place] >= least[place]],
                 bool(row.max() < threshold),
                 WARNING if novel else None,
             )

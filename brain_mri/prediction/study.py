@@ -39,6 +39,7 @@ class Study:
     onnx: Path | None  # the same network for a quick start; None: the study has none
     card: Card
     threshold: float | None  # the calibrated confidence, 0 to 1, below which a person decides; None: never
+    excluded_below: dict[str, float] | None  # of each class, the calibrated probability; None: none is excluded
     guard: Path | None  # the detector of what is no brain MRI; None: the study has none
     notes: list[str]  # what is missing, a line each
 
@@ -73,13 +74,13 @@ def open_study(folder: Path | None = None, pipeline: str | None = None) -> Study
     guard_file = model.with_name(f"{pipeline}-guard.npz")
     onnx, guard = (path if path.is_file() else None for path in (model.with_suffix(".onnx"), guard_file))
     metrics = folder / "metrics" / f"{pipeline}.json"
-    threshold = read_threshold(metrics)
+    threshold, excluded_below = read_thresholds(metrics)
     notes = []
     if threshold is None:
         notes.append(f"{metrics}: no threshold of confidence; every answer stands, none is left to a person")
     if not guard:
         notes.append(f"{guard_file}: not there; no warning of images that are no brain MRI (the stage guard makes it)")
-    return Study(params, model, digest, onnx, card, threshold, guard, notes)
+    return Study(params, model, digest, onnx, card, threshold, excluded_below, guard, notes)
 
 
 def read_card(model: Path, remedy: str) -> Card:
@@ -103,8 +104,13 @@ class _Metrics(results.Result):
 
     model_config = ConfigDict(extra="ignore")
     threshold: float | None = Field(validation_alias=AliasPath("selective", "threshold"))
+    excluded_below: dict[str, float] | None = Field(None, validation_alias=AliasPath("sets", "thresholds"))
 
 
-def read_threshold(metrics: Path) -> float | None:
-    """Read the confidence that the study asks of an answer; None where it found none or was not evaluated."""
-    return results.read(metrics, _Metrics).threshold if metrics.is_file() else None
+def read_thresholds(metrics: Path) -> tuple[float | None, dict[str, float] | None]:
+    """Read the confidence that the study asks of an answer, None where it found none, and below what probability it
+    excludes each class, None where it did not ask; None for both where it was not evaluated."""
+    if not metrics.is_file():
+        return None, None
+    found = results.read(metrics, _Metrics)
+    return found.threshold, found.excluded_below

@@ -8,7 +8,7 @@ import numpy as np
 from brain_mri.errors import UserError
 from brain_mri.evaluation import calibration, selective
 from brain_mri.report import charts
-from brain_mri.report.blocks import Charts, Table
+from brain_mri.report.blocks import Charts, More, Table
 from brain_mri.report.study import PIPELINES, Study, command
 from brain_mri.report.words import listed, number, percent
 from brain_mri.statistics.metrics import confusion_matrix
@@ -144,3 +144,28 @@ def abstaining(study: Study) -> Iterator[Any]:
     rows = [[name, *(sets[p][name].get(key) for p in PIPELINES for key in columns)] for name in sets["noaug"]]
     head = ["", *(f"{pipeline}, {what}" for pipeline in PIPELINES for what in ("coverage", "error", "AURC"))]
     yield Table("Coverage and error at the threshold, and AURC (lower is better)", head, rows)
+
+
+def excluding(study: Study) -> Iterator[Any]:
+    """How often the classes that cannot be excluded hold the true one, and how many they are."""
+    tables = {pipeline: study.metrics[pipeline].get("sets") for pipeline in PIPELINES}
+    if not all(tables.values()):  # older results
+        return
+    yield (
+        f"The set of classes that are not excluded is to hold {percent(tables['aug']['level'])} of each class: a class "
+        "is excluded where its probability is below that of nearly all its validation images. For images like those "
+        "of validation the sets keep the promise; for images from elsewhere nothing is promised."
+    )
+    sets = {pipeline: {"validation": table["val"]} | _sets(study, table) for pipeline, table in tables.items()}
+    columns = ("coverage", "mean_size", "single")
+    rows = [[name, *(sets[p][name][key] for p in PIPELINES for key in columns)] for name in sets["noaug"]]
+    head = [
+        f"{pipeline}, {what}" for pipeline in PIPELINES for what in ("holds the truth", "mean size", "of one class")
+    ]
+    yield Table("Sets of classes that are not excluded", ["", *head], rows)
+    kinds = [
+        [f"{name}: {kind}", *(sets[pipeline][name]["by_class"].get(kind) for pipeline in PIPELINES)]
+        for name, row in sets["noaug"].items()
+        for kind in row["by_class"]
+    ]
+    yield More("By class", [Table("Share whose set holds the true class", ["", *PIPELINES], kinds)])

@@ -23,6 +23,7 @@ SECTIONS: tuple[tuple[str, str, str | None, Callable[[Study], Iterable[Any]]], .
     ("confusion", "Confusion", None, behaviour.confusion),
     ("calibration", "Calibration", None, behaviour.calibrated),
     ("selective", "Handing unsure images to a person", None, behaviour.abstaining),
+    ("sets", "Classes that cannot be excluded", None, behaviour.excluding),
     ("errors", "Errors", None, mistakes.section),
     ("explanations", "What the answers rest on: heat maps", "gradcam", explaining.section),
     ("parameters", "Parameters", None, making.parameters),

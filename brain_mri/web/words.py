@@ -68,6 +68,8 @@ def notes(answer: Answer, threshold: float | None) -> list[str]:
         found.append(f"{name}: {meaning(answer.predicted)}. The network gives it a probability of {confidence}.")
     else:
         found.append(f"The network gives {name} a probability of {confidence}.")
+    if answer.not_excluded and not answer.warning:
+        found.append(f"Not excluded: {', '.join(map(name_of, answer.not_excluded))}.")
     return found
 
 

@@ -151,6 +151,13 @@ def test_what_is_no_brain_mri_gets_a_warning(call: Call) -> None:
     assert "looks like" not in out[2]
 
 
+def test_a_jpeg_without_its_end_gets_a_remark(call: Call) -> None:
+    Path("disc.jpg").write_bytes(cv2.imencode(".jpg", disc(1))[1].tobytes()[:-2])
+    code, _, err = call("disc.jpg")
+    assert code == 0
+    assert "disc.jpg: a JPEG without its end marker" in err[0]
+
+
 def test_dicom_and_nifti(call: Call) -> None:
     sample = Path(pydicom.__file__).parent / "data/test_files/MR_small.dcm"
     Path("scan.dcm").write_bytes(sample.read_bytes())

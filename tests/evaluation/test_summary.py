@@ -15,7 +15,7 @@ from brain_mri.params import Evaluate, Images, Params
 def parameters(negative: str | None) -> Params:
     return Params.model_construct(
         dataset=Images(classes=["glioma", "notumor", "pituitary"], negative=negative, groups=None),
-        evaluate=Evaluate(published=False, batch_size=8, resamples=200, seed=0, error=0.1),
+        evaluate=Evaluate(published=False, batch_size=8, resamples=200, seed=0, error=0.1, sets=0.9),
     )
 
 
@@ -214,3 +214,15 @@ def test_known_patients_are_measured_by_most_of_their_slices(outputs: Outputs) -
     assert low < metrics["accuracy"] == 0.9 < high
     nobody = summary.measure_patients(labels, probabilities, people, np.full(90, ""), PARAMS)
     assert nobody == ({"n": 0}, None)
+
+
+def test_a_set_of_classes_holds_a_tumour_of_unknown_kind_where_it_holds_any(outputs: Outputs) -> None:
+    table = summary.exclude(LABELS, outputs, PARTS, EXTERNAL, PARAMS)
+    assert table["val"]["coverage"] >= 0.9
+    assert set(table["external"]) == {"a", "b", "copied"}
+    assert list(table["external"]["a"]["by_class"]) == ["tumour"]
+    at = EXTERNAL.sources == "a"
+    scaled = softmax(outputs.external[at] / outputs.temperature, axis=1)
+    thresholds = np.array(list(table["thresholds"].values()))
+    without = (scaled[:, 1] >= scaled.max(1)) & (scaled[:, [0, 2]] < thresholds[[0, 2]]).all(1)
+    assert table["external"]["a"]["coverage"] == pytest.approx(1 - without.mean())

@@ -18,6 +18,7 @@ from pydicom.data import get_testdata_file
 from brain_mri.images.badimage import BadImage, Limits, Reason
 from brain_mri.images.decode import decode_grey, decode_mask, image_shape, read_grey
 from brain_mri.images.levels import stretch
+from brain_mri.images.picture import lacks_end
 
 
 def smooth(seed: int = 0, height: int = 90, width: int = 120, channels: int = 1) -> np.ndarray:
@@ -135,6 +136,8 @@ REFUSED = {
     "text": (b"patient, date, finding\n" * 40, Reason.NOT_AN_IMAGE),
     "half png": (ORDINARY["grey.png"][:2000], Reason.TRUNCATED),
     "half jpeg": (ORDINARY["colour.jpg"][:-300], Reason.TRUNCATED),
+    "nearly whole jpeg": (ORDINARY["colour.jpg"][:-20], Reason.TRUNCATED),
+    "progressive jpeg without end": (encoded(COLOUR, "JPEG", progressive=True)[:-2], Reason.TRUNCATED),
     "jpeg header alone": (ORDINARY["colour.jpg"][:100], Reason.TRUNCATED),
     "half bmp": (ORDINARY["colour.bmp"][:5000], Reason.TRUNCATED),
     "png without end": (png(120, 90, ROWS, end=False), Reason.TRUNCATED),
@@ -160,6 +163,14 @@ REFUSED = {
     ),
     "two pages": (encoded(Image.fromarray(GREY), "TIFF", save_all=True, append_images=[SECOND]), Reason.SEVERAL_FRAMES),
 }
+
+
+@pytest.mark.parametrize("name", ["colour.jpg", "grey.jpg"])
+def test_a_jpeg_that_lacks_its_end_marker_alone_is_read(name: str) -> None:
+    whole = encoded({"colour.jpg": COLOUR, "grey.jpg": GREY}[name], "JPEG", quality=80)
+    assert whole.endswith(b"\xff\xd9")
+    assert lacks_end(whole[:-2]) and not lacks_end(whole)
+    np.testing.assert_array_equal(decode_grey(whole[:-2], LIMITS), decode_grey(whole, LIMITS))
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -285,7 +285,8 @@ def test_what_nobody_foresaw(
 def test_words_for_reservations() -> None:
     shares = {"glioma": 0.55, "notumor": 0.45}
     sure, unsure, strange = (
-        Answer("glioma", shares, abstain, warning) for abstain, warning in ((False, None), (True, None), (True, "odd"))
+        Answer("glioma", shares, [], abstain, warning)
+        for abstain, warning in ((False, None), (True, None), (True, "odd"))
     )
     assert headline(sure) == "Glioma" and "55.0 %" in notes(sure, 0.5)[0]
     assert "a person has to decide" in headline(unsure) and "below the 90.0 %" in notes(unsure, 0.9)[0]
