@@ -123,7 +123,8 @@ def load_template() -> Template:
 
 
 def _volume(name: str) -> NDArray[np.uint8]:
-    file = resources.files("nilearn.datasets") / "data" / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"
+    # To import nilearn.datasets, whose folder it is, takes longer than all the rest.
+    file = resources.files("nilearn") / "datasets/data" / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"
     with resources.as_file(file) as path:
         return np.ascontiguousarray(nibabel.load(path).dataobj, dtype=np.uint8)  # type: ignore[attr-defined]
 

@@ -57,11 +57,17 @@ def accuracy(study: Study) -> Iterator[Finding]:
 
 
 def leaks(study: Study) -> Iterator[Finding]:
-    """How many test images are leaked."""
+    """How many test images are leaked, and how many show a patient that training has seen."""
     n = study.sizes
     if n["leaked"]:
         text = f"{n['leaked']:,} of {n['all']:,} test images are leaked, so that accuracy on all of them is no "
         yield Finding("caution", f"{text}measure of how the classifier does on new patients.")
+    audit = study.metrics["split"]["audit"] if "split" in study.metrics else {}
+    shared = (audit.get("patients") or {}).get("test")  # older results have none
+    if shared and shared["patient_known"]:
+        seen, known = shared["patient_in_training"], shared["patient_known"]
+        text = f"Of {known:,} test images whose patient is known {seen:,} show a patient that training has seen."
+        yield Finding("bad" if seen else "result", text)
 
 
 def sees_the_tumour(study: Study) -> Iterator[Finding]:

@@ -132,7 +132,7 @@ def test_a_model_is_float32_however_it_was_trained(study: Path, tmp_path: Path) 
 
 def test_pipelines_compare_as_experiments_without_training(study: Path) -> None:
     for pipeline in ("noaug", "aug"):
-        output = call(study, "dvc", "exp", "run", "-n", pipeline, "-S", f"pipeline={pipeline}")
+        output = call(study, "dvc", "exp", "run", "-n", pipeline, "-S", f"pipeline={pipeline}", "evaluate")
         assert "train.py" not in output
     diff = json.loads(call(study, "dvc", "metrics", "diff", "noaug", "aug", "--json").splitlines()[0])
     assert diff["metrics/test.json"]["all.log_loss"]["diff"] == pytest.approx(
@@ -147,7 +147,7 @@ def test_pipelines_compare_as_experiments_without_training(study: Path) -> None:
 
 def test_metrics_differ_between_commits_after_a_change(study: Path) -> None:
     tiny.change(study, {"augment": {"rotation": 25}})
-    output = call(study, "dvc", "repro")
+    output = call(study, "dvc", "repro", "evaluate")
     assert "train.py aug" in output
     assert "train.py noaug" not in output
     assert "augment.rotation" in call(study, "dvc", "params", "diff")

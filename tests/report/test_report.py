@@ -274,6 +274,14 @@ def test_no_clean_image_is_bad_news(study: Path) -> None:
     assert "Bad news No test image is" in page_of(study).text
 
 
+@pytest.mark.parametrize(("seen", "tone"), [(9, "Bad news"), (0, "Result")])
+def test_known_patients_in_training_are_bad_news(study: Path, seen: int, tone: str) -> None:
+    row = {"of": 20, "patient_known": 9, "patient_in_training": seen}
+    patients = dict.fromkeys(("val", "test", "published_test"), row)
+    change_json(study / "metrics/split.json", lambda table: table["audit"].update(patients=patients))
+    assert f"{tone} Of 9 test images whose patient is known {seen} show" in page_of(study).text
+
+
 def test_it_names_the_commit_and_what_has_changed_since(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "since" not in page_of(study).text.split("Bad news")[0]
     found = [
