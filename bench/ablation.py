@@ -152,7 +152,8 @@ def measure(experiment: str, data: dict) -> dict[str, float] | None:
     from dvc.scm import RevError
 
     from brain_mri.explanation.localisation import pointing_game
-    from brain_mri.explanation.saliency import LESION_MAP, Explainer
+    from brain_mri.explanation.maps import LESION_MAP
+    from brain_mri.explanation.saliency import Explainer
     from brain_mri.network.batches import predict_logits
     from brain_mri.network.saved import load as load_model
     from brain_mri.probing.probes import cover_by_inpainting

@@ -18,7 +18,8 @@ import numpy as np
 from brain_mri import results
 from brain_mri.errors import run
 from brain_mri.explanation import faithfulness, localisation, summary
-from brain_mri.explanation.saliency import Explainer, displayed, normalise
+from brain_mri.explanation.maps import displayed, normalise
+from brain_mri.explanation.saliency import Explainer
 from brain_mri.explanation.summary import CONTROLS, MANY_PASSES, Cases, without
 from brain_mri.files import read_arrays, replacing, write_arrays
 from brain_mri.images.dataset import groups_of, labels_of, load_images, load_masks, read_samples

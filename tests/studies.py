@@ -32,12 +32,13 @@ def png(image: np.ndarray) -> bytes:
     return cv2.imencode(".png", image)[1].tobytes()
 
 
-def tiny_study(folder: Path) -> Path:
+def tiny_study(folder: Path, named: str = "compact") -> Path:
     """Write a study with a tiny untrained network, a guard that knows discs, and a threshold of confidence."""
     params = read_yaml(ROOT / "params.yaml")
     params["model"]["image_size"], params["plots"]["dpi"] = SIZE, 40
+    params["model"]["network"] = named
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
-    model = network(size=SIZE, seed=3)
+    model = network(named, size=SIZE, seed=3)
     card = {"classes": CLASSES, "image_size": SIZE, "crop": params["crop"], "temperature": 0.05}
     save(model, folder / f"models/{params['pipeline']}.keras", card)
     settings = load_params(folder / "params.yaml").crop

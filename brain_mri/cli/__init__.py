@@ -15,6 +15,7 @@ COMMANDS = {
     "report": "make a study's report, one HTML file",
     "compare": "put pipelines, studies or revisions side by side",
     "folds": "cross-validate a study: run its folds, pool what was held out",
+    "release": "write what prediction needs of a study into released/, for git",
     "check": "run a study again from its commit and compare the results",
 }
 

@@ -22,17 +22,16 @@ Upsampling aligns pixel areas and repeats the border (OpenCV's bilinear `resize`
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 
 from brain_mri.errors import UserError
 from brain_mri.explanation.gradients import Gradients, cut, differentiate, rectified_layer
+from brain_mri.explanation.maps import LESION_MAP, lesion_map, sobel, upsample
 from brain_mri.network import keras  # loaded without TensorFlow's messages
 from brain_mri.network.lesion import MAP, has_lesion_map
 
 CAMS = ("grad_cam", "grad_cam_pp")
 METHODS = ("gradient", "guided_backpropagation", *CAMS, "guided_grad_cam", "integrated_gradients", "sobel", "random")
-LESION_MAP = "lesion_map"  # of networks with a lesion head, beside METHODS
 IG_STEPS = 16  # Gauss-Legendre nodes; the known-answer test shows how complete they are
 
 
@@ -120,11 +119,8 @@ class Explainer:
     def _lesion_map(self, images: np.ndarray, classes: np.ndarray) -> np.ndarray:
         if self._to_map is None:
             self._to_map = keras.Model(self.model.input, self.model.get_layer(MAP).output)
-        shares = keras.ops.convert_to_numpy(keras.ops.softmax(self._to_map(images, training=False), axis=-1))
-        maps = np.stack([shares[place, :, :, label] for place, label in enumerate(classes)])
-        none = classes == self.negative
-        maps[none] = 1 - maps[none]
-        return maps
+        logits = keras.ops.convert_to_numpy(self._to_map(images, training=False))
+        return lesion_map(logits, classes, self.negative)
 
     def _run(self, kind: str, images: np.ndarray, classes: np.ndarray) -> Gradients:
         if kind not in self._compiled:
@@ -159,38 +155,6 @@ def _weighted_sum(activations: Any, weights: Any) -> np.ndarray:
     places = keras.ops.reshape(activations, (n, height * width, channels))
     maps = keras.ops.relu(keras.ops.matmul(places, weights[:, :, None]))
     return keras.ops.convert_to_numpy(keras.ops.reshape(maps, (n, height, width)))
-
-
-def upsample(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Bilinear upsampling of maps (n, h, w) to `size` (height, width), pixel areas aligned, border repeated."""
-    large = np.empty((len(maps), *size), np.float32)
-    for index, small in enumerate(maps):
-        large[index] = cv2.resize(small, size[::-1], interpolation=cv2.INTER_LINEAR)
-    return large
-
-
-def sobel(images: np.ndarray) -> np.ndarray:
-    """Length of the 3x3 Sobel gradient of images (n, H, W, C), channels averaged: (n, H, W) in grey levels a pixel."""
-    grey = images.mean(axis=-1, dtype=np.float32) / 8  # 8 is the kernel's own weight
-    slopes = [(cv2.Sobel(image, cv2.CV_32F, 1, 0), cv2.Sobel(image, cv2.CV_32F, 0, 1)) for image in grey]
-    return np.stack([np.hypot(across, down) for across, down in slopes])
-
-
-def importance(maps: np.ndarray) -> np.ndarray:
-    """The absolute value, as Simonyan 2014 takes of the gradient: what the scores compare. CAMs are unchanged by it."""
-    return np.abs(maps)
-
-
-def normalise(maps: np.ndarray) -> np.ndarray:
-    """Scale each non-negative map (N, H, W) so that its maximum is 1; a map of nothing stays 0."""
-    top = maps.max(axis=(1, 2), keepdims=True)
-    return maps / np.where(top > 0, top, 1)
-
-
-def displayed(method: str, maps: np.ndarray) -> np.ndarray:
-    """Return maps (N, H, W) of the method as a reader sees them, 0 to 1: each scaled so that its maximum is 1, but a
-    lesion map, whose values are shares, as it is: what is nowhere likely is nowhere red."""
-    return maps if method == LESION_MAP else normalise(importance(maps))
 
 
 def _channel_sum(tensor: Any) -> np.ndarray:

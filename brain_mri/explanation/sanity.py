@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from scipy.stats import rankdata
 
-from brain_mri.explanation.saliency import importance, normalise
+from brain_mri.explanation.maps import importance, normalise
 from brain_mri.network import keras  # loaded without TensorFlow's messages
 
 LIMIT = 0.25  # of a map may be left when the network is random

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from brain_mri.explanation import faithfulness, localisation, sanity
-from brain_mri.explanation.saliency import LESION_MAP, Explainer, importance
+from brain_mri.explanation.maps import LESION_MAP, importance
+from brain_mri.explanation.saliency import Explainer
 from brain_mri.files import progress
 from brain_mri.network import keras  # loaded without TensorFlow's messages
 from brain_mri.params import Params

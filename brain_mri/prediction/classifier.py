@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from brain_mri.explanation.saliency import Explainer
 
 WARNING = "looks like no brain MRI"
+MAP = "lesion_logits"  # as in brain_mri.network.lesion, whose import would load Keras
 
 
 @dataclass(frozen=True)
@@ -72,27 +73,38 @@ class Classifier:
         ]
 
     def explain(self, crops: np.ndarray, classes: list[str], method: str | None = None) -> np.ndarray:
-        """Maps of what speaks for a class in each crop, float32 (N, size, size), 0 to 1 as `saliency.displayed` has it.
+        """Maps of what speaks for a class in each crop, float32 (N, size, size), 0 to 1 as `maps.displayed` has it.
 
-        `method`: one of the network's (brain_mri.explanation.saliency), None the one that the study offers."""
-        from brain_mri.explanation.saliency import Explainer, displayed, upsample
+        `method`: one of the network's (brain_mri.explanation.saliency), None the one that the study offers. A lesion
+        map is an output of the ONNX file; the others need Keras. Raises UserError for a release without it."""
+        from brain_mri.explanation.maps import LESION_MAP, displayed, lesion_map, upsample
 
-        if self._explainer is None:
-            params = self.study.params
-            negative = params.dataset.negative_class
-            self._explainer = Explainer(load_keras(self.study), params.gradcam.named_layer, negative)
         method = method or self.study.offered
+        images = to_network(crops, self.study.card.image_size)
         targets = np.array([self.classes.index(name) for name in classes])
-        maps = self._explainer.explain(to_network(crops, self.study.card.image_size), targets, [method])[method]
+        negative = self.study.params.dataset.negative_class
+        if method == LESION_MAP and MAP in (outputs := self._predict(images)):
+            maps = lesion_map(outputs[MAP], targets, negative)
+        else:
+            if self._explainer is None:
+                from brain_mri.explanation.saliency import Explainer
+
+                self._explainer = Explainer(load_keras(self.study), self.study.params.gradcam.named_layer, negative)
+            maps = self._explainer.explain(images, targets, [method])[method]
         return displayed(method, upsample(np.abs(maps), crops.shape[1:]))
 
 
 def load_keras(study: Study) -> "keras.Model":
-    """Load the study's Keras file; raises UserError where it cannot be read."""
+    """Load the study's Keras file; raises UserError where there is none or it cannot be read."""
     from brain_mri.network.saved import load_for
 
+    if study.keras is None:
+        raise UserError(
+            f"{study.folder}: a release has no Keras file, which maps other than {study.offered} need; name a study "
+            "that was run (--study)"
+        )
     try:
-        return load_for(study.card.classes, study.model)[0]
+        return load_for(study.card.classes, study.keras)[0]
     except TypeError as error:  # how Keras refuses a layer or an argument of a layer that it does not know
         reason = " ".join(str(error).split())[:160]
-        raise UserError(f"{study.model}: not a network that this Keras knows ({reason}); train it again") from None
+        raise UserError(f"{study.keras}: not a network that this Keras knows ({reason}); train it again") from None

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from brain_mri.architectures import ARCHITECTURES
+from brain_mri.network.lesion import MAP, has_lesion_map
 
 BATCH = 64
 
@@ -18,12 +19,15 @@ def with_all_outputs(model: keras.Model, temperature: float) -> keras.Model:
     """Return a network, sharing the weights, from images, float32 (N, size, size, 1), 0 to 255, to a dictionary.
 
     In it are, float32: the network's own outputs by name, such as `probabilities` (N, classes); `logits` and
-    `calibrated`, their softmax at the temperature (N, classes); `inner_0`, ..., maps of inner layers (N, h, w, C)."""
+    `calibrated`, their softmax at the temperature (N, classes); `inner_0`, ..., maps of inner layers (N, h, w, C); of a
+    network with a lesion head `lesion_logits`, its map (N, h, w, classes)."""
     logits = model.get_layer("logits").output
     outputs = dict(zip(model.output_names, model.outputs, strict=True))
     outputs |= {"logits": logits, "calibrated": keras.ops.softmax(logits / temperature)}
     for place, name in enumerate(ARCHITECTURES[model.name].inner_layers):
         outputs[f"inner_{place}"] = model.get_layer(name).output
+    if has_lesion_map(model):
+        outputs[MAP] = model.get_layer(MAP).output
     return keras.Model(model.input, outputs, name=f"{model.name}_with_all_outputs")
 
 

@@ -11,10 +11,10 @@ from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, V
 
 import brain_mri
 from brain_mri import results
-from brain_mri.errors import UserError
+from brain_mri.errors import UserError, one_line
 from brain_mri.params import Crop, Params, load_params
 
-REAL = Path("studies/compact-robust")  # of the studies of real images the one that holds up best on others
+RELEASED = Path("released")  # what `brain-mri release` wrote, a study's folder with what prediction needs
 CARD = "card.json"  # as in brain_mri.network.saved, whose import would load Keras
 
 
@@ -31,11 +31,13 @@ class Card(BaseModel):
 
 @dataclass(frozen=True)
 class Study:
-    """A study's model file and how to use it."""
+    """A study's network and how to use it. A released study has no Keras file."""
 
+    folder: Path
+    pipeline: str
     params: Params
-    model: Path
-    digest: str  # SHA-256 of the model file
+    keras: Path | None  # the model file; None: a release
+    digest: str  # SHA-256 of the model file, of which the ONNX file was made
     onnx: Path | None  # the same network for a quick start; None: the study has none
     card: Card
     threshold: float | None  # the calibrated confidence, 0 to 1, below which a person decides; None: never
@@ -50,12 +52,13 @@ class Study:
 
 
 def default_study(root: Path = Path(brain_mri.__file__).parent.parent) -> Path:
-    """Return the study that answers where none is named: REAL once it has been run or pulled, else the one of phantoms.
+    """Return the study that answers where none is named: the released one, else the one of phantoms.
 
     Raises UserError where the package is installed without the studies."""
-    if not (root / "params.yaml").is_file():
-        raise UserError(f"{root}: brain_mri is installed there without a study; name one with --study")
-    return root / REAL if any((root / REAL / "models").glob("*.keras")) else root
+    for folder in (root / RELEASED, root):
+        if (folder / "params.yaml").is_file():
+            return folder
+    raise UserError(f"{root}: brain_mri is installed there without a study; name one with --study")
 
 
 def open_study(folder: Path | None = None, pipeline: str | None = None) -> Study:
@@ -68,19 +71,48 @@ def open_study(folder: Path | None = None, pipeline: str | None = None) -> Study
         raise UserError(f"{folder}: no study (it has no params.yaml); name a folder such as studies/compact")
     params = load_params(folder / "params.yaml")
     pipeline = pipeline or params.pipeline
-    model = folder / "models" / f"{pipeline}.keras"
-    card = read_card(model, f"run `dvc repro {folder / 'dvc.yaml'}`")
-    digest = hashlib.sha256(model.read_bytes()).hexdigest()
-    guard_file = model.with_name(f"{pipeline}-guard.npz")
-    onnx, guard = (path if path.is_file() else None for path in (model.with_suffix(".onnx"), guard_file))
+    models = folder / "models"
+    keras: Path | None = models / f"{pipeline}.keras"
+    onnx, guard = (
+        path if path.is_file() else None for path in (models / f"{pipeline}.onnx", models / f"{pipeline}-guard.npz")
+    )
+    released = models / f"{pipeline}.json"
+    if released.is_file():
+        keras, card, digest = None, *read_released(released)
+        if not onnx:
+            raise UserError(f"{models}: the release lacks {pipeline}.onnx; `git checkout` it")
+    else:
+        assert keras
+        card = read_card(keras, f"run `dvc repro {folder / 'dvc.yaml'}`")
+        digest = hashlib.sha256(keras.read_bytes()).hexdigest()
+    if card.classes != params.dataset.classes:
+        raise UserError(f"{folder}: params.yaml has the classes {params.dataset.classes}, the network {card.classes}")
     metrics = folder / "metrics" / f"{pipeline}.json"
     threshold, excluded_below = read_thresholds(metrics)
     notes = []
     if threshold is None:
         notes.append(f"{metrics}: no threshold of confidence; every answer stands, none is left to a person")
     if not guard:
-        notes.append(f"{guard_file}: not there; no warning of images that are no brain MRI (the stage guard makes it)")
-    return Study(params, model, digest, onnx, card, threshold, excluded_below, guard, notes)
+        notes.append(
+            f"{models / f'{pipeline}-guard.npz'}: not there; no warning of images that are no brain MRI (the stage "
+            "guard makes it)"
+        )
+    return Study(folder, pipeline, params, keras, digest, onnx, card, threshold, excluded_below, guard, notes)
+
+
+class Released(Card):
+    """The card of a release, which names the model that it was made of."""
+
+    keras_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+def read_released(file: Path) -> tuple[Card, str]:
+    """Read the card of a release, and the SHA-256 of the model that it was made of; UserError where it is broken."""
+    try:
+        card = Released.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        raise UserError(f"{file}: {one_line(error, Released, '`git checkout` it')}") from None
+    return card, card.keras_sha256
 
 
 def read_card(model: Path, remedy: str) -> Card:

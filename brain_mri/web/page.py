@@ -17,7 +17,7 @@ R = TypeVar("R", bound=results.Result)
 
 def render(study: Study, samples: Mapping[str, Sample], limits: Limits, most_bytes: int, local: bool) -> str:
     """Return the page; the limits are of an image, `local`: the page is for this computer alone."""
-    folder, pipeline = study.model.parent.parent, study.model.stem
+    folder, pipeline = study.folder, study.pipeline
     dataset = read_if_there(folder / "metrics/dataset.json", results.Dataset)
     evaluation = read_if_there(folder / f"metrics/{pipeline}.json", results.Evaluation)
     gradcam = read_if_there(folder / "metrics/gradcam.json", results.Gradcam)

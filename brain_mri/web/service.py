@@ -60,7 +60,7 @@ class Service:
         self.answers, self.maps = Line("answers", WAITING), Line("maps", WAITING)
         self.drawing = Line("samples", WAITING_SAMPLES)
         self.held = 0
-        shown = samples(study.model.parent.parent, study.params)
+        shown = samples(study.folder, study.params)
         self.samples = {f"{number}.png": sample for number, sample in enumerate(shown)}
         self.limits = limits(classifier)
         page = render(study, self.samples, self.limits, MOST_BYTES, local).encode()

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from brain_mri.explanation.maps import LESION_MAP
 from brain_mri.files import read_yaml
 from brain_mri.images.badimage import BadImage, Limits, Reason
 from brain_mri.prediction.classifier import Answer
@@ -18,8 +19,9 @@ PROBLEMS: dict[int, str] = _TEXTS["problems"]  # by status of HTTP
 
 
 def methods_of(study: Study) -> dict[str, dict[str, str]]:
-    """The methods that the study's network knows, the one that it offers first."""
-    return {name: words for name, words in METHODS.items() if name != "lesion_map" or name == study.offered}
+    """The methods that the study's network knows, the one that it offers first; of a release that one alone."""
+    others = study.keras is not None
+    return {name: words for name, words in METHODS.items() if name == study.offered or (others and name != LESION_MAP)}
 
 
 def name_of(label: str) -> str:

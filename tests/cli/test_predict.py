@@ -29,7 +29,7 @@ from brain_mri.network.saved import load
 from brain_mri.params import load_params
 from brain_mri.prediction.exporting import export
 from brain_mri.prediction.inputs import read_crop
-from brain_mri.prediction.study import REAL, default_study, open_study
+from brain_mri.prediction.study import RELEASED, default_study, open_study
 from studies import CLASSES, ROOT, disc, tiny_study
 
 Call = Callable[..., tuple[int, list[str], list[str]]]
@@ -86,7 +86,7 @@ def test_answers_are_the_network_s_calibrated(call: Call, study: Path) -> None:
     images = to_network([read_crop(Path(path).read_bytes(), path, settings) for path in paths], 32)
     expected = apply_temperature(logits_of(model).predict(images.astype(np.float32), verbose=0), 0.05)
     for row, path, probabilities in zip(rows, paths, expected, strict=True):
-        assert list(row) == ["path", "predicted", "probabilities", "abstain", "warning"]
+        assert list(row) == ["path", "predicted", "probabilities", "not_excluded", "abstain", "warning"]
         assert row["path"] == path
         assert list(row["probabilities"]) == CLASSES
         assert np.allclose(list(row["probabilities"].values()), probabilities, atol=1e-5)
@@ -337,10 +337,10 @@ def test_the_study_that_answers_where_none_is_named(tmp_path: Path) -> None:
         default_study(tmp_path)
     (tmp_path / "params.yaml").touch()
     assert default_study(tmp_path) == tmp_path
-    (tmp_path / REAL / "models").mkdir(parents=True)
-    assert default_study(tmp_path) == tmp_path, "not run yet"
-    (tmp_path / REAL / "models/aug.keras").touch()
-    assert default_study(tmp_path) == tmp_path / REAL
+    (tmp_path / RELEASED).mkdir()
+    assert default_study(tmp_path) == tmp_path
+    (tmp_path / RELEASED / "params.yaml").touch()
+    assert default_study(tmp_path) == tmp_path / RELEASED
 
 
 def test_a_network_that_draws_lesions_offers_its_map(study: Path) -> None:

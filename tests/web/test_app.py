@@ -303,12 +303,12 @@ def test_every_refusal_has_words() -> None:
 
 
 def test_what_the_study_measured_stands_on_the_page(classifier: Classifier, tmp_path: Path) -> None:
-    shutil.copytree(classifier.study.model.parent.parent, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(classifier.study.folder, tmp_path, dirs_exist_ok=True)
     assert "test images the network was right" not in page_of(Classifier(open_study(tmp_path)))
     shutil.copytree(ROOT / "metrics", tmp_path / "metrics", dirs_exist_ok=True)
     study = open_study(tmp_path)
     page = page_of(Classifier(study))
-    tested = results.read(ROOT / f"metrics/{study.model.stem}.json", results.Evaluation).test.all
+    tested = results.read(ROOT / f"metrics/{study.pipeline}.json", results.Evaluation).test.all
     assert f"own {tested.n} test images the network was right in {100 * (tested.accuracy or 0):.1f} %" in page
     assert "phantoms of this project" in page and "highest point lay in the tumour" in page
     assert "hardly changes when the network is made random" in page
@@ -348,7 +348,7 @@ def test_samples_are_phantoms_made_or_drawn(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_start_is_one_line(arguments: list[str], words: str, classifier: Classifier) -> None:
-    folder = str(classifier.study.model.parent.parent)
+    folder = str(classifier.study.folder)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         given = [str(taken.getsockname()[1]) if value == "TAKEN" else value for value in arguments]
         done = subprocess.run(
@@ -361,7 +361,7 @@ def test_a_bad_start_is_one_line(arguments: list[str], words: str, classifier: C
 @pytest.fixture(scope="module")
 def running(classifier: Classifier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.Popen, str]]:
     """The command itself, on a port of its own, and its address; its temporary files would lie in an empty folder."""
-    place, study = tmp_path_factory.mktemp("running"), classifier.study.model.parent.parent
+    place, study = tmp_path_factory.mktemp("running"), classifier.study.folder
     command, environment = [*COMMAND, "--study", study, "--port", "0"], {**ENVIRONMENT, "TMPDIR": str(place)}
     with subprocess.Popen(command, cwd=place, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
