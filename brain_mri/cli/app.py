@@ -3,8 +3,8 @@
     brain-mri app                             (open the address that it prints)
     brain-mri app --study studies/compact --port 8001
 
-The study is studies/compact-robust once that has been run or pulled, else the default study, which knows phantoms
-alone, unless --study names one. The page shows the class, calibrated probabilities, the crop that was made, and a heat
+The model is the released one (released/), else the default study's, which knows phantoms alone, unless --study names
+a study. The page shows the class, calibrated probabilities, the crop that was made, and a heat
 map of what speaks for a class. It needs no internet, and this computer alone can open it unless --host names another
 address. Images are neither kept nor written to disk. Ctrl-C ends it.
 """

@@ -6,10 +6,10 @@
     brain-mri predict volume.nii.gz --slice 90 --study studies/compact
 
 Reads PNG, JPEG, BMP, TIFF, GIF, WebP, DICOM of one frame, NIfTI; folders and zips of them. Every image is cropped as
-the training images were. The study is studies/compact-robust once that has been run or pulled, else the default study,
-which knows phantoms alone, unless --study names one; the model is that of the study's own pipeline (`pipeline` in its
-params.yaml) unless --pipeline names one. An answer below the confidence that the study asks for is left to a person.
-What is no brain MRI by the measure of metrics/guard.json gets a warning.
+the training images were. The model is the released one (released/), else the default study's, which knows phantoms
+alone, unless --study names a study; of a study it is that of its own pipeline (`pipeline` in its params.yaml) unless
+--pipeline names one. An answer below the confidence that the study asks for is left to a person; classes that cannot be
+excluded stand beside it. What is no brain MRI by the measure of metrics/guard.json gets a warning.
 
 Exit code: 0, every image was answered; 1, some could not be read (listed on stderr); 2, nothing could be answered.
 """

@@ -4,6 +4,7 @@ Links are followed in a folder, wherever they lead: it is the user's own, and DV
 links in the place of files. A zip comes from anywhere, so that none may be in it.
 """
 
+import io
 import os
 import re
 import stat
@@ -115,9 +116,19 @@ def opened(source: Path, limits: Limits) -> Iterator[Container]:
         with _damage_named(source):
             archive = zipfile.ZipFile(source)
         with archive:
-            yield _zip(source, archive, limits)
+            yield _zip(source, archive, limits, source.stat().st_size)
     else:
         raise UserError(f"{source}: not there, or neither a zip nor a folder; put a zip or a folder there")
+
+
+@contextmanager
+def opened_zip(data: bytes, name: str, limits: Limits) -> Iterator[Container]:
+    """Open the bytes of a zip, which errors call `name`; as `opened` otherwise."""
+    source = Path(name)
+    with _damage_named(source):
+        archive = zipfile.ZipFile(io.BytesIO(data))
+    with archive:
+        yield _zip(source, archive, limits, len(data))
 
 
 def _is_ignored(path: str) -> bool:
@@ -159,9 +170,9 @@ def _files(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
             yield path
 
 
-def _zip(source: Path, archive: zipfile.ZipFile, limits: Limits) -> Container:
+def _zip(source: Path, archive: zipfile.ZipFile, limits: Limits, size: int) -> Container:
     members = [(_member_name(info), info) for info in archive.infolist()]
-    _check_zip(source, members)
+    _check_zip(source, members, size)
     entries, refused, ignored = [], [], 0
     for name, info in sorted(members, key=lambda member: member[0]):
         if name.endswith("/"):
@@ -185,8 +196,8 @@ def _member_name(info: zipfile.ZipInfo) -> str:
     return name.replace("\\", "/")
 
 
-def _check_zip(source: Path, members: Sequence[tuple[str, zipfile.ZipInfo]]) -> None:
-    """Raise UserError for what a zip of images never holds; nothing has been unpacked yet."""
+def _check_zip(source: Path, members: Sequence[tuple[str, zipfile.ZipInfo]], size: int) -> None:
+    """Raise UserError for what a zip of images, of `size` bytes, never holds; nothing has been unpacked yet."""
 
     def refuse(what: str, remedy: str) -> UserError:
         return UserError(f"{source}: not unpacked: {what}; {remedy}")
@@ -213,9 +224,9 @@ def _check_zip(source: Path, members: Sequence[tuple[str, zipfile.ZipInfo]]) -> 
         if count > 1:
             raise refuse(f"the entry {name!r} is there {count} times", "which one is meant? zip its folder anew")
     total = sum(member.file_size for _, member in members)
-    if total > MAX_BYTES or total > MAX_RATIO * source.stat().st_size:
+    if total > MAX_BYTES or total > MAX_RATIO * size:
         raise refuse(
-            f"it would unpack to {total:,} bytes from {source.stat().st_size:,}, which images never do",
+            f"it would unpack to {total:,} bytes from {size:,}, which images never do",
             "get the archive from where it is published",
         )
 

@@ -7,15 +7,18 @@ import cv2
 import matplotlib
 import numpy as np
 
+from brain_mri.errors import UserError
 from brain_mri.heatmaps import HEAT_MAPS
 from brain_mri.images.badimage import BadImage, Limits, Reason
-from brain_mri.images.crop import cut_out, find_head
+from brain_mri.images.crop import crop, cut_out, find_head
 from brain_mri.images.decode import decode_grey, file_kind
 from brain_mri.images.picture import decode_picture
 from brain_mri.prediction.classifier import Classifier
+from brain_mri.sources.container import opened_zip
 from brain_mri.web.words import headline, name_of, notes, share
 
 MOST_PIXELS = 16_000_000  # 4000 x 4000; a slice has 512 x 512, and larger ones would keep others waiting
+MOST_IMAGES = 100  # of a zip
 SHOWN = 640  # pixels: the longest side of the image as the page shows it
 CLEAR = 0.5  # of a map: below this value it grows transparent
 TOP = 0.995  # of a fine map's values; a few single pixels would else leave the others black
@@ -37,8 +40,8 @@ def answer(classifier: Classifier, data: bytes, ending: str, slice: int | None) 
     grey = decode_grey(data, limits(classifier), name, slice)
     settings = classifier.study.card.crop
     head = find_head(grey, settings)
-    crop = cut_out(head, settings)
-    (found,) = classifier.classify(crop[None])
+    shown = cut_out(head, settings)
+    (found,) = classifier.classify(shown[None])
     (top, bottom, left, right), (height, width) = head.box, grey.shape
     return {
         "predicted": found.predicted,
@@ -46,6 +49,7 @@ def answer(classifier: Classifier, data: bytes, ending: str, slice: int | None) 
         "notes": notes(found, classifier.study.threshold),
         "abstain": found.abstain,
         "warning": found.warning is not None,
+        "not_excluded": found.not_excluded,
         "probabilities": [
             {"name": name, "spoken": name_of(name), "value": value, "share": share(value)}
             for name, value in found.probabilities.items()
@@ -58,9 +62,35 @@ def answer(classifier: Classifier, data: bytes, ending: str, slice: int | None) 
             "width": (right - left) / width,
         },
         "image": data_url(png(shrunk(grey))),
-        "crop": data_url(png(crop)),
+        "crop": data_url(png(shown)),
         "volume": file_kind(data, name) == "NIfTI",
     }
+
+
+class TooMany(UserError):
+    """More images in one request than are taken."""
+
+
+def answer_zip(classifier: Classifier, data: bytes) -> list[dict[str, Any]]:
+    """Classify the images of a zip: what `predict --json` says of each, or `error`, in the order of their paths.
+
+    Raises UserError for what is no zip or an unsafe one, and TooMany."""
+    crops, rows = [], []
+    with opened_zip(data, "the zip", limits(classifier)) as container:
+        entries = [entry for entry in container.entries if entry.may_be_image]
+        if len(entries) > MOST_IMAGES:
+            raise TooMany(f"{len(entries):,} images in one request; at most {MOST_IMAGES} are taken, send several")
+        rows = [{"path": file.path, "error": file.reason} for file in container.refused]
+        settings = classifier.study.card.crop
+        for entry in entries:
+            try:
+                crops.append((entry.path, crop(decode_grey(entry.read(), limits(classifier), entry.path), settings)))
+            except BadImage as error:
+                rows.append({"path": entry.path, "error": str(error)})
+    if crops:
+        found = classifier.classify(np.stack([image for _, image in crops]))
+        rows += [{"path": path, **vars(said)} for (path, _), said in zip(crops, found, strict=True)]
+    return sorted(rows, key=lambda row: row["path"])
 
 
 def shrunk(grey: np.ndarray) -> np.ndarray:
@@ -78,10 +108,10 @@ def heat_map(classifier: Classifier, data: bytes, method: str, name: str) -> byt
     `method` is one of brain_mri.web.words.methods_of. Raises BadImage where the data are no crop.
     """
     size = classifier.study.card.crop.size
-    crop = decode_picture(data, Limits(max_pixels=size * size))
-    if crop.shape != (size, size):
+    shown = decode_picture(data, Limits(max_pixels=size * size))
+    if shown.shape != (size, size):
         raise BadImage(Reason.WRONG_SIZE)
-    (heat,) = classifier.explain(crop[None], [name], method)
+    (heat,) = classifier.explain(shown[None], [name], method)
     if not HEAT_MAPS[method].coarse:
         heat = np.minimum(heat / (np.quantile(heat, TOP) or 1), 1)
     return png(coloured(heat, classifier.study.params.plots.heatmap))

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from starlette.exceptions import HTTPException
 
+from brain_mri.errors import UserError
 from brain_mri.images.badimage import BadImage
 
 T = TypeVar("T")
@@ -26,14 +27,14 @@ class Line:
         self._thread = ThreadPoolExecutor(1, name)
 
     async def do(self, work: Callable[..., T], *arguments: object) -> T:
-        """Return `work(*arguments)`; raises Busy where too many wait, BadImage as the work does, and HTTPException for
-        what nobody foresaw, noted on stderr without its message, which may quote an image's data."""
+        """Return `work(*arguments)`; raises Busy where too many wait, BadImage and UserError as the work does, and
+        HTTPException for what nobody foresaw, noted on stderr without its message, which may quote an image's data."""
         if self.waiting >= self.most:
             raise Busy
         self.waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
-        except BadImage:
+        except (BadImage, UserError):
             raise
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]

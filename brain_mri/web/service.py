@@ -5,6 +5,7 @@ that is sent leads to a file: what is served was read when the service was made.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,12 +22,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from brain_mri.errors import UserError
 from brain_mri.images.badimage import BadImage, Reason
 from brain_mri.prediction.classifier import Classifier
-from brain_mri.web.answering import answer, heat_map, legend, limits
+from brain_mri.web.answering import TooMany, answer, answer_zip, heat_map, legend, limits
 from brain_mri.web.line import Busy, Line
 from brain_mri.web.page import render
 from brain_mri.web.samples import samples
+from brain_mri.web.schema import Health, openapi
 from brain_mri.web.words import PROBLEMS, methods_of, refusal
 
 MOST_BYTES = 64 * 2**20  # of a file
@@ -66,7 +69,15 @@ class Service:
         page = render(study, self.samples, self.limits, MOST_BYTES, local).encode()
         static = {f"/{name}": ((FOLDER / name).read_bytes(), kind) for name, kind in STATIC.items()}
         colours = legend(study.params.plots.heatmap)
-        self.fixed = {"/": (page, "text/html"), "/legend.png": (colours, "image/png"), **static}
+        described = json.dumps(openapi(classifier.classes, list(methods_of(study)))).encode()
+        health = Health(status="ok", study=str(study.folder), pipeline=study.pipeline, classes=classifier.classes)
+        self.fixed = {
+            "/": (page, "text/html"),
+            "/legend.png": (colours, "image/png"),
+            "/openapi.json": (described, "application/json"),
+            "/health": (health.model_dump_json().encode(), "application/json"),
+            **static,
+        }
 
     def app(self) -> Starlette:
         """The application."""
@@ -74,12 +85,13 @@ class Service:
             *(Route(path, self.show) for path in self.fixed),
             Route("/samples/{name}", self.show_sample),
             Route("/answer", self.give_answer, methods=["POST"]),
+            Route("/answers", self.give_answers, methods=["POST"]),
             Route("/map", self.give_map, methods=["POST"]),
         ]
         # A site elsewhere can give its own name this computer's address, and read answers as if they were its own.
         hosts = LOCAL if self.local else ["*"]
         middleware = [Middleware(SecurityHeaders), Middleware(TrustedHostMiddleware, allowed_hosts=hosts)]
-        handlers: Any = {HTTPException: self.problem, BadImage: self.refused, Busy: self.busy}
+        handlers: Any = {HTTPException: self.problem, BadImage: self.refused, Busy: self.busy, UserError: self.unfit}
         return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
 
     def warm_up(self) -> None:
@@ -107,6 +119,11 @@ class Service:
         number = None if slice is None else int(slice)
         async with self.received(request) as data:
             return JSONResponse(await self.answers.do(answer, self.classifier, data, ending, number))
+
+    async def give_answers(self, request: Request) -> Response:
+        """The body is a zip of images."""
+        async with self.received(request) as data:
+            return JSONResponse({"answers": await self.answers.do(answer_zip, self.classifier, data)})
 
     async def give_map(self, request: Request) -> Response:
         """The body is the crop that came with an answer; `method` and `class` say what is explained."""
@@ -144,6 +161,9 @@ class Service:
     async def refused(self, request: Request, error: BadImage) -> Response:
         said = refusal(error, self.limits, MOST_BYTES, "slice" in request.query_params)
         return JSONResponse({"error": said}, 413 if error.reason == Reason.TOO_LARGE else 422)
+
+    async def unfit(self, request: Request, error: UserError) -> Response:
+        return JSONResponse({"error": str(error)}, 413 if isinstance(error, TooMany) else 422)
 
     async def busy(self, request: Request, error: Busy) -> Response:
         return JSONResponse({"error": PROBLEMS[503]}, 503, {"Retry-After": "5"})

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,7 @@ from brain_mri.prediction.study import open_study
 from brain_mri.web import samples, service
 from brain_mri.web.answering import coloured
 from brain_mri.web.line import Line
+from brain_mri.web.schema import Answered, Batch, Health
 from brain_mri.web.service import HEADERS, Service
 from brain_mri.web.words import METHODS, REFUSALS, headline, notes, refusal, share
 from studies import CLASSES, ROOT, disc, png, tiny_study
@@ -85,6 +87,49 @@ def test_the_answer_is_that_of_predict(client: TestClient, classifier: Classifie
     top, bottom, left, right = find_head(disc(1), settings).box
     shown = {"top": top / 80, "left": left / 80, "height": (bottom - top) / 80, "width": (right - left) / 80}
     assert found["box"] == shown and found["size"] == [80, 80]
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return stream.getvalue()
+
+
+def ask_all(client: TestClient, data: bytes) -> httpx2.Response:
+    return client.post("/answers", content=data, headers=OCTETS)
+
+
+def test_a_zip_is_answered_as_its_images_are(client: TestClient, classifier: Classifier) -> None:
+    files = {f"in/{seed}.png": png(disc(seed)) for seed in range(3)}
+    found = ask_all(client, zipped(files | {"in/README.txt": b"scans", "in/bad.png": b"nothing"}))
+    rows = Batch.model_validate(found.json()).answers
+    assert [row.path for row in rows] == ["in/0.png", "in/1.png", "in/2.png", "in/bad.png"]
+    assert rows[3].error and rows[3].predicted is None
+    for row, data in zip(rows, files.values(), strict=False):
+        crop = read_crop(data, "disc.png", classifier.study.card.crop)
+        (expected,) = classifier.classify(crop[None])
+        assert row.predicted == expected.predicted
+        assert row.probabilities == pytest.approx(expected.probabilities, abs=1e-5)
+
+
+def test_a_zip_that_is_none_or_too_large_is_one_line(client: TestClient) -> None:
+    many = ask_all(client, zipped({f"{seed}.png": b"x" for seed in range(1000)}))
+    assert many.status_code == 413 and "1,000 images in one request" in many.json()["error"]
+    assert ask_all(client, b"no zip").status_code == 422
+    assert ask_all(client, zipped({"../a.png": b"x"})).status_code == 422
+    assert ask_all(client, zipped({})).json() == {"answers": []}
+
+
+def test_what_the_service_says_of_itself(client: TestClient) -> None:
+    health = Health.model_validate(client.get("/health").json())
+    assert (health.status, health.classes) == ("ok", CLASSES)
+    described = client.get("/openapi.json").json()
+    assert set(described["paths"]) == {"/health", "/answer", "/answers", "/map"}
+    Answered.model_validate(ask(client, png(disc(1))).json())
+    named = set(re.findall(r'"#/components/schemas/(\w+)"', client.get("/openapi.json").text))
+    assert named and named <= set(described["components"]["schemas"])
 
 
 def test_a_large_image_is_shown_smaller(client: TestClient) -> None:
