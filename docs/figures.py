@@ -48,7 +48,7 @@ def cell(read: Read, folder: str, file: str, key: str) -> str:
     table, interval = read(folder + file), None
     if key.endswith(".value"):
         interval = look_up(table, key.removesuffix("value") + "interval")
-    elif file in ("noaug.json", "aug.json") and key.startswith(("test.", "external.")):
+    elif file in ("noaug.json", "aug.json") and key.startswith(("test.", "patients.", "external.")):
         intervals = read(f"{folder}intervals.json")[file.removesuffix(".json")]
         interval = look_up(intervals, key.removeprefix("test."))
     shown = plain(look_up(table, key))

@@ -1,12 +1,13 @@
-"""Classify brain MRI images on a web page, with the model of a study that has been run. No medical device.
+"""Classify brain MRI images on a web page. No medical device.
 
     brain-mri app                             (open the address that it prints)
     brain-mri app --study studies/compact --port 8001
 
 The model is the released one (released/), else the default study's, which knows phantoms alone, unless --study names
-a study. The page shows the class, calibrated probabilities, the crop that was made, and a heat
-map of what speaks for a class. It needs no internet, and this computer alone can open it unless --host names another
-address. Images are neither kept nor written to disk. Ctrl-C ends it.
+a study. The page shows the class, calibrated probabilities, the crop that was made, and a heat map of what speaks for a
+class. It needs no internet, and this computer alone can open it unless --host names another address. Images are neither
+kept nor written to disk. Programs ask /answer (an image), /answers (a zip of images) and /health; /openapi.json
+describes them. Ctrl-C ends it.
 """
 
 import argparse
