@@ -1,7 +1,7 @@
 """Duplicates among described images: same bytes, same pixels, near copies in any of eight orientations; groups."""
 
 import functools
-import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from brain_mri.copies.alignment import Prepared, similarity
 from brain_mri.copies.descriptions import GRID, ORIENTATIONS, Descriptions, Floats, Image, turned
 from brain_mri.images.groups import Integers, connected_groups, pairs_with_first
 from brain_mri.params import Audit
-from brain_mri.workers import bounded_map, workers
+from brain_mri.workers import workers
 
 LEVELS = ("bytes", "pixels", "near")
 
@@ -39,6 +39,18 @@ class Pairs:
         """The pairs of a boolean mask or of an order."""
         columns = (self.first, self.second, self.level, self.orientation, self.score)
         return Pairs(*(column[which] for column in columns))
+
+
+PAIR_COLUMNS = ("first", "second", "level", "orientation", "score")
+
+
+def pair_rows(pairs: Pairs, names: Sequence[str]) -> Iterator[dict[str, str]]:
+    """A row of PAIR_COLUMNS for each pair of the images `names` (N)."""
+    for first, second, level, turn, score in zip(
+        pairs.first, pairs.second, pairs.level, pairs.orientation, pairs.score, strict=True
+    ):
+        cells = names[first], names[second], LEVELS[level], ORIENTATIONS[turn], f"{score:.4f}"
+        yield dict(zip(PAIR_COLUMNS, cells, strict=True))
 
 
 def find_pairs(descriptions: Descriptions, settings: Audit, processes: int | None = None) -> Pairs:
@@ -120,12 +132,8 @@ def verify(
         used, local = np.unique(np.stack([first[chunk], second[chunk]]), return_inverse=True)
         tasks.append((used, local.reshape(2, -1), orientation[chunk]))
     load = ((thumbnails[used], local, turns) for used, local, turns in tasks)
-    processes = min(processes or os.cpu_count() or 1, len(tasks))
-    if processes == 1:
-        scores = [_verify_chunk(task) for task in load]
-    else:
-        with workers(processes) as pool:
-            scores = list(bounded_map(pool, _verify_chunk, load))
+    with workers(min(processes or len(tasks), len(tasks))) as pool:
+        scores = list(pool.map(_verify_chunk, load))
     result = np.empty(len(order), np.float32)
     result[order] = np.concatenate(scores)
     return result

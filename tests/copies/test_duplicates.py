@@ -9,6 +9,7 @@ import zipfile
 import cv2
 import numpy as np
 import pytest
+from heads import head
 from published import archive
 
 from bench.planting import STRENGTHS, plant
@@ -16,21 +17,6 @@ from brain_mri.copies import duplicates
 from brain_mri.copies.descriptions import GRID, ORIENTATIONS, THUMBNAIL, Descriptions, describe, pixel_hash, turned
 from brain_mri.copies.duplicates import LEVELS, candidates, find_pairs, group_copies
 from brain_mri.params import Audit
-
-
-def field(rng, cells, shape):
-    return cv2.resize(rng.standard_normal((cells, cells)), shape[::-1], interpolation=cv2.INTER_CUBIC)
-
-
-def head(seed, texture=0, shape=(260, 240)):
-    """A head of its own shape and contents for each `seed`; slices of one head differ in `texture`."""
-    rng, fine = np.random.default_rng(seed), np.random.default_rng((seed, texture))
-    y, x = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
-    radius = np.hypot(x / rng.uniform(0.65, 0.8), y / rng.uniform(0.75, 0.85))
-    tissue = 110 + 30 * field(rng, 8, shape) + 12 * field(fine, 20, shape) + 10 * field(fine, 80, shape)
-    skull = 120 * np.exp(-(((radius - 0.95) / 0.04) ** 2))
-    return np.clip(np.where(radius < 1, tissue, 4) + skull, 0, 255).astype(np.uint8)
-
 
 SETTINGS = Audit(search=0.75, same=0.87, neighbours=16, scans=None)
 
