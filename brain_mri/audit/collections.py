@@ -33,7 +33,7 @@ class Collection:
 
 @dataclass(frozen=True)
 class Described:
-    """The N images that could be read, collection by collection, and path and reason of the files that could not."""
+    """The N images that could be read, sorted by path, and path and reason of the files that could not."""
 
     collections: list[str]
     paths: list[str] = field(default_factory=list)  # (N,)
@@ -85,6 +85,8 @@ def describe_collections(collections: Sequence[Collection], limits: Limits, fold
     image can be read."""
     described = Described([collection.name for collection in collections])
     images = [(place, image) for place, collection in enumerate(collections) for image in collection.images]
+    # The search keeps the best later ones of each image, so that what it finds must not hang on the order of naming.
+    images.sort(key=lambda owned: owned[1].name)
     work = partial(_describe_one, limits=limits)
     tasks = -(-len(images) // CHUNK)
     with write_descriptions(folder) as write_description, workers(tasks) as pool:

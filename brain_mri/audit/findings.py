@@ -29,8 +29,11 @@ class Audited:
 
     @property
     def keep(self) -> Mask:
-        """(N,): the first image of each group, in the order in which collections and files were named."""
-        return is_first(self.groups)
+        """(N,): of each group the first image by path, of the first collection by order of naming."""
+        order = np.lexsort([self.images.owner, self.groups])
+        keep = np.zeros(len(order), bool)
+        keep[order] = is_first(self.groups[order])
+        return keep
 
 
 def sentences(audited: Audited) -> tuple[list[str], int]:

@@ -54,10 +54,10 @@ def test_tables_page_and_sentence(call: Call) -> None:
     assert out[0] == "2 of 3 images of test.zip have a copy in train, 1 of them mirrored"
     levels = [(row["first"], row["second"], row["level"], row["orientation"]) for row in rows("audit/pairs.csv")]
     assert levels == [
-        ("train/0.png", "test.zip/x/copy.png", "bytes", "identity"),
-        ("train/1.png", "test.zip/x/mirrored.png", "near", "flip_lr"),
+        ("test.zip/x/copy.png", "train/0.png", "bytes", "identity"),
+        ("test.zip/x/mirrored.png", "train/1.png", "near", "flip_lr"),
     ]
-    assert [row["keep"] for row in rows("audit/groups.csv")] == ["yes", "no", "yes", "no"]
+    assert {row["path"] for row in rows("audit/groups.csv") if row["keep"] == "yes"} == {"train/0.png", "train/1.png"}
     assert rows("audit/unread.csv") == []
     assert out[0] in Path("audit/audit.html").read_text()
 

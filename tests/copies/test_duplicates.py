@@ -15,7 +15,8 @@ from published import archive
 from bench.planting import STRENGTHS, plant
 from brain_mri.copies import duplicates
 from brain_mri.copies.descriptions import GRID, ORIENTATIONS, THUMBNAIL, Descriptions, describe, pixel_hash, turned
-from brain_mri.copies.duplicates import LEVELS, candidates, find_pairs, group_copies
+from brain_mri.copies.duplicates import LEVELS, find_pairs, group_copies
+from brain_mri.copies.neighbours import candidates
 from brain_mri.params import Audit
 
 SETTINGS = Audit(search=0.75, same=0.87, neighbours=16, scans=None)
@@ -133,28 +134,6 @@ def test_worker_processes_change_nothing(monkeypatch):
         again = audit(images, processes=processes)
         assert rows(again) == rows(alone)
         assert np.array_equal(again.score, alone.score)
-
-
-def test_candidates_are_those_of_all_pairs_in_any_block_size(monkeypatch):
-    grids = np.random.default_rng(0).standard_normal((40, duplicates.GRID, duplicates.GRID)).astype(np.float32)
-    grids[20:] = [turned(grids[i], ORIENTATIONS[i % 8]) + 0.3 * grids[i + 20] for i in range(20)]
-    unit = (grids / np.linalg.norm(grids, axis=(1, 2), keepdims=True)).reshape(40, -1)
-    scores = np.stack([turned(unit.reshape(grids.shape), name).reshape(40, -1) @ unit.T for name in ORIENTATIONS])
-    expected = [
-        (i, j, scores[:, i, j].argmax()) for i in range(40) for j in range(i + 1, 40) if scores[:, i, j].max() >= 0.15
-    ]
-    assert len(expected) > 100
-    for block in (duplicates.BLOCK, 500, 1):
-        monkeypatch.setattr(duplicates, "BLOCK", block)
-        assert list(zip(*candidates(unit, 0.15, 40), strict=True)) == expected
-
-
-def test_the_best_neighbours_are_kept():
-    angles = np.radians([0, 10, 20, 30])
-    descriptors = np.zeros((4, duplicates.GRID**2), np.float32)
-    descriptors[:, 0], descriptors[:, 1] = np.cos(angles), np.sin(angles)
-    first, second, _ = candidates(descriptors, 0.5, 1)
-    assert list(zip(first, second, strict=True)) == [(0, 1), (1, 2), (2, 3)]
 
 
 DIGEST = """
