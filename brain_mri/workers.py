@@ -1,4 +1,4 @@
-"""A pool of processes over all cores, for loops over images."""
+"""A pool of workers for loops over images: processes over all cores of this machine, or a cluster's."""
 
 import os
 import signal
@@ -11,9 +11,7 @@ from itertools import islice
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
-import cv2
-from threadpoolctl import threadpool_limits
-
+from brain_mri.cluster import cluster, one_thread
 from brain_mri.errors import UserError
 
 Task = TypeVar("Task")
@@ -54,18 +52,23 @@ class _AtOnce(Executor):
 @contextmanager
 def workers(most: int | None = None) -> Iterator[Pool]:
     """Give a pool of fresh processes, each with one thread, one for each core but at most `most`; ctrl-C is left to the
-    parent. Where one is enough, the work is done here.
+    parent. Where one is enough, the work is done here. Where the environment variable DASK_SCHEDULER_ADDRESS names a
+    scheduler, its workers are taken instead, see `cluster`.
 
     To be called from the main thread, which alone may set how a signal is handled. Raises UserError where the system
     has no locks to share between processes.
     """
     size = min(most or cores(), cores())
+    if (address := os.environ.get("DASK_SCHEDULER_ADDRESS")) and most != 1:
+        with cluster(address) as found:
+            yield Pool(*found)
+        return
     if size <= 1:
         yield Pool(_AtOnce(), 1)
         return
     # "spawn": a fork would hang on the threads of OpenCV, which do not survive it.
     try:
-        executor = ProcessPoolExecutor(size, get_context("spawn"), initializer=_one_thread)
+        executor = ProcessPoolExecutor(size, get_context("spawn"), initializer=one_thread)
     except (OSError, ImportError, NotImplementedError) as error:
         raise UserError(
             f"worker processes cannot be had ({' '.join(str(error).split())}): they share memory in /dev/shm; mount "
@@ -87,9 +90,3 @@ def cores() -> int:
 
 def _each(function: Callable[[Task], Result], tasks: list[Task]) -> list[Result]:
     return [function(task) for task in tasks]
-
-
-def _one_thread() -> None:
-    # Idle threads of the linear algebra library spin, and more than double the time.
-    threadpool_limits(1)
-    cv2.setNumThreads(1)
