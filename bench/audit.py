@@ -36,7 +36,8 @@ from bench.images import archive
 from bench.planting import STRENGTHS, plant
 from bench.turns import ROOT
 from brain_mri.copies.descriptions import ORIENTATIONS, THUMBNAIL, Descriptions, describe, descriptor, turned
-from brain_mri.copies.duplicates import Pairs, correlate, find_pairs, group_copies, verify
+from brain_mri.copies.duplicates import Pairs, find_pairs, group_copies, verify
+from brain_mri.copies.neighbours import correlate
 from brain_mri.errors import UserError, run
 from brain_mri.files import read_json, write_json
 from brain_mri.params import load_params

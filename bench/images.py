@@ -34,11 +34,12 @@ def image_files(count: int) -> Iterator[tuple[str, str, bytes]]:
         return
     labels = sorted(CLASSES[place % len(CLASSES)] for place in range(count))
     with workers() as pool:
-        for place, data in enumerate(pool.map(draw, labels, range(count), chunksize=4)):
+        for place, data in enumerate(pool.map(draw, zip(labels, range(count), strict=True), chunk=4)):
             yield labels[place], f"{place:05d}.png", data
 
 
-def draw(label: str, index: int) -> bytes:
+def draw(task: tuple[str, int]) -> bytes:
+    label, index = task
     return bytes(cv2.imencode(".png", phantom(label, 0, index).image)[1])
 
 

@@ -25,7 +25,7 @@ def crop_all(images: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     settings = load_params("studies/paper/params.yaml").crop  # resizes as the paper does
     with workers() as pool:
-        list(pool.map(partial(crop_file, settings=settings, folder=folder), sorted(images.iterdir()), chunksize=16))
+        list(pool.map(partial(crop_file, settings=settings, folder=folder), sorted(images.iterdir()), chunk=16))
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def main() -> None:
             (images / "masks").mkdir()
         work = partial(crop_one, settings=params.crop, own=own, external=external)
         with write_descriptions(folder) as write_description, workers() as pool:
-            for result in progress(pool.map(work, records, chunksize=16), "crop", len(records)):
+            for result in progress(pool.map(work, records, chunk=32), "crop", len(records)):
                 if isinstance(result, Refused):
                     bad.append(result)
                 else:

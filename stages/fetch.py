@@ -109,7 +109,7 @@ def draw_phantoms(dataset: Phantoms) -> Fetched:
     with replacing(RAW) as raw, replacing(MASKS) as masks, workers() as pool:
         masks.mkdir(parents=True)
         tasks = [(*image, index, dataset.seed, raw, masks) for index, image in enumerate(wanted)]
-        return Fetched(list(progress(pool.map(draw_phantom, tasks, chunksize=8), "phantoms", len(tasks))))
+        return Fetched(list(progress(pool.map(draw_phantom, tasks, chunk=8), "phantoms", len(tasks))))
 
 
 def draw_phantom(task: tuple[str, str, int, int, int, Path, Path]) -> ImageRecord:

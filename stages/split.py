@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from brain_mri import results
-from brain_mri.copies.descriptions import ORIENTATIONS, read_descriptions
-from brain_mri.copies.duplicates import LEVELS, Pairs, find_pairs, group_copies
+from brain_mri.copies.descriptions import read_descriptions
+from brain_mri.copies.duplicates import LEVELS, PAIR_COLUMNS, Pairs, find_pairs, group_copies, pair_rows
 from brain_mri.copies.leakage import (
     chains,
     count_copies,
@@ -61,7 +61,7 @@ def main() -> None:
         for label in classes:
             if not any(sample.label == label for sample in tables[name]):
                 raise UserError(f"split: no image of {label} is left for {name}; add images or change params split")
-    write_pairs(pairs, records)
+    write_csv("data/duplicates.csv", pair_rows(pairs, [record.path for record in records]), PAIR_COLUMNS)
     audit = summarise(pairs, records, parts, descriptions.descriptors)
     audit["patients"] = count_shared(families, {name: splits == name for name in ("train", "val", "test")}, parts)
     if scans:
@@ -75,22 +75,6 @@ def counts(table: list[Sample]) -> dict[str, int]:
     labels = sorted({sample.label for sample in table})
     by_class = {label: sum(sample.label == label for sample in table) for label in labels}
     return {"images": len(table), **by_class, "groups": len({sample.group for sample in table})}
-
-
-def write_pairs(pairs: Pairs, records: list[ImageRecord]) -> None:
-    rows = [
-        {
-            "first": records[first].path,
-            "second": records[second].path,
-            "level": LEVELS[level],
-            "orientation": ORIENTATIONS[orientation],
-            "score": f"{score:.4f}",
-        }
-        for first, second, level, orientation, score in zip(
-            pairs.first, pairs.second, pairs.level, pairs.orientation, pairs.score, strict=True
-        )
-    ]
-    write_csv("data/duplicates.csv", rows, ["first", "second", "level", "orientation", "score"])
 
 
 def summarise(pairs: Pairs, records: list[ImageRecord], parts: np.ndarray, descriptors: np.ndarray) -> dict:

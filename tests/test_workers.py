@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 from threadpoolctl import threadpool_info
 
-from brain_mri.workers import bounded_map, workers
+from brain_mri.workers import AHEAD, workers
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,14 +25,14 @@ def test_each_process_has_one_thread() -> None:
             assert set(counts) == {1}
 
 
-def test_bounded_map_keeps_order_and_takes_few_tasks_ahead() -> None:
+def test_map_keeps_order_and_takes_few_tasks_ahead() -> None:
     taken = []
-    tasks = (taken.append(number) or -number for number in range(20))
+    tasks = (taken.append(number) or -number for number in range(100))
     with workers(2) as pool:
-        results = bounded_map(pool, abs, tasks, ahead=3)
+        results = pool.map(abs, tasks, chunk=3)
         assert next(results) == 0
-        assert len(taken) == 4
-        assert list(results) == list(range(1, 20))
+        assert len(taken) == 3 * (2 * AHEAD + 1)
+        assert list(results) == list(range(1, 100))
 
 
 IMPORTS = (
@@ -65,8 +65,8 @@ def main():
     with workers(2) as pool:
         at_work = set()
         while len(at_work) < 2:
-            at_work.update(future.result() for future in [pool.submit(os.getpid) for _ in range(8)])
-        futures = [pool.submit(time.sleep, 1) for _ in range(4)]
+            at_work.update(future.result() for future in [pool.executor.submit(os.getpid) for _ in range(8)])
+        futures = [pool.executor.submit(time.sleep, 1) for _ in range(4)]
         print("started", flush=True)
         [future.result() for future in futures]
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import sys
 COMMANDS = {
     "predict": "classify images",
     "app": "classify images on a web page",
+    "audit": "find copies within and between collections of images",
     "report": "make a study's report, one HTML file",
     "compare": "put pipelines, studies or revisions side by side",
     "folds": "cross-validate a study: run its folds, pool what was held out",

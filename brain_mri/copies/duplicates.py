@@ -1,7 +1,7 @@
 """Duplicates among described images: same bytes, same pixels, near copies in any of eight orientations; groups."""
 
 import functools
-import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +11,14 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from brain_mri.copies.alignment import Prepared, similarity
-from brain_mri.copies.descriptions import GRID, ORIENTATIONS, Descriptions, Floats, Image, turned
+from brain_mri.copies.descriptions import ORIENTATIONS, Descriptions, Floats, Image
+from brain_mri.copies.neighbours import candidates
 from brain_mri.images.groups import Integers, connected_groups, pairs_with_first
 from brain_mri.params import Audit
-from brain_mri.workers import bounded_map, workers
+from brain_mri.workers import workers
 
 LEVELS = ("bytes", "pixels", "near")
 
-BLOCK = 2**24  # similarities held at once: 64 MiB
 CHUNK = 2000  # candidate pairs a task of a worker process
 
 
@@ -39,6 +39,18 @@ class Pairs:
         """The pairs of a boolean mask or of an order."""
         columns = (self.first, self.second, self.level, self.orientation, self.score)
         return Pairs(*(column[which] for column in columns))
+
+
+PAIR_COLUMNS = ("first", "second", "level", "orientation", "score")
+
+
+def pair_rows(pairs: Pairs, names: Sequence[str]) -> Iterator[dict[str, str]]:
+    """A row of PAIR_COLUMNS for each pair of the images `names` (N)."""
+    for first, second, level, turn, score in zip(
+        pairs.first, pairs.second, pairs.level, pairs.orientation, pairs.score, strict=True
+    ):
+        cells = names[first], names[second], LEVELS[level], ORIENTATIONS[turn], f"{score:.4f}"
+        yield dict(zip(PAIR_COLUMNS, cells, strict=True))
 
 
 def find_pairs(descriptions: Descriptions, settings: Audit, processes: int | None = None) -> Pairs:
@@ -66,45 +78,6 @@ def find_pairs(descriptions: Descriptions, settings: Audit, processes: int | Non
     return found.keep(np.lexsort([found.second, found.first]))
 
 
-def candidates(descriptors: Floats, least: float, neighbours: int) -> tuple[Integers, Integers, Integers]:
-    """Pairs (first < second, orientation) whose descriptors (N, GRID**2) correlate at `least`, in the best orientation.
-
-    Of each image, the `neighbours` best later ones are kept. Blocked matrix products; the descriptors of an image in
-    its eight orientations are permutations of one another."""
-    count = len(descriptors)
-    grids = descriptors.reshape(count, GRID, GRID)
-    found: list[Integers] = [np.empty((0, 3), np.int64)]
-    start = 0
-    while start < count:
-        stop = min(count, start + max(1, BLOCK // (2 * (count - start))))
-        best, correlation = np.full((2, stop - start, count - start), -1, np.float32)
-        for name in ORIENTATIONS:
-            np.matmul(turned(grids[start:stop], name).reshape(stop - start, -1), descriptors[start:].T, out=correlation)
-            np.maximum(best, correlation, out=best)
-        best[:, : stop - start][np.tri(stop - start, dtype=bool)] = -1
-        row, column = np.nonzero(best >= least)
-        kept = _best_of_each_row(row, best[row, column], neighbours)
-        first, second = row[kept] + start, column[kept] + start
-        found.append(np.column_stack([first, second, correlate(descriptors[first], descriptors[second])[1]]))
-        start = stop
-    first, second, orientation = np.concatenate(found).T
-    return first, second, orientation
-
-
-def correlate(first: Floats, second: Floats) -> tuple[Floats, Integers]:
-    """Correlation (P,) of P pairs of descriptors (P, GRID**2), and the orientation of the first where it is largest."""
-    one, other = first.reshape(-1, GRID, GRID), second.reshape(-1, GRID, GRID)
-    each = np.stack([np.einsum("pij,pij->p", turned(one, name), other) for name in ORIENTATIONS])
-    return each.max(axis=0), each.argmax(axis=0)
-
-
-def _best_of_each_row(row: Integers, value: Floats, most: int) -> Integers:
-    """Indices, ascending, of the `most` largest values of every row; `row` is sorted."""
-    order = np.lexsort((-value, row))
-    rank = np.arange(len(row)) - np.searchsorted(row, row)
-    return np.sort(order[rank < most])
-
-
 def verify(
     thumbnails: Image, first: Integers, second: Integers, orientation: Integers, processes: int | None = None
 ) -> Floats:
@@ -120,12 +93,8 @@ def verify(
         used, local = np.unique(np.stack([first[chunk], second[chunk]]), return_inverse=True)
         tasks.append((used, local.reshape(2, -1), orientation[chunk]))
     load = ((thumbnails[used], local, turns) for used, local, turns in tasks)
-    processes = min(processes or os.cpu_count() or 1, len(tasks))
-    if processes == 1:
-        scores = [_verify_chunk(task) for task in load]
-    else:
-        with workers(processes) as pool:
-            scores = list(bounded_map(pool, _verify_chunk, load))
+    with workers(min(processes or len(tasks), len(tasks))) as pool:
+        scores = list(pool.map(_verify_chunk, load))
     result = np.empty(len(order), np.float32)
     result[order] = np.concatenate(scores)
     return result

@@ -9,7 +9,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, dijkstra, minimum_spanning_tree
 
 from brain_mri.copies.descriptions import ORIENTATIONS, Floats, turned
-from brain_mri.copies.duplicates import LEVELS, Pairs, correlate, group_copies
+from brain_mri.copies.duplicates import LEVELS, Pairs, group_copies
+from brain_mri.copies.neighbours import correlate
 from brain_mri.images.groups import Integers
 
 Mask = NDArray[np.bool_]

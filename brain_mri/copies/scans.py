@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brain_mri.copies.descriptions import Floats
-from brain_mri.copies.duplicates import candidates
+from brain_mri.copies.neighbours import candidates
 from brain_mri.images.groups import Integers, is_first
 
 NEIGHBOURS = 64  # links kept of each image

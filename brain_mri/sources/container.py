@@ -14,8 +14,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from brain_mri.errors import UserError
 from brain_mri.images.badimage import BadImage, Limits, Reason, Refused
@@ -53,6 +54,32 @@ class Entry:
     def top(self) -> str:
         """The first folder of the path; "" for a file at the top."""
         return self.path.rpartition("/")[0].partition("/")[0]
+
+
+@dataclass(frozen=True)
+class Member:
+    """Reads a member of a zip. A worker process that it is sent to opens the zip for itself."""
+
+    source: Path
+    archive: zipfile.ZipFile
+    info: zipfile.ZipInfo
+
+    def __call__(self) -> bytes:
+        with _damage_named(self.source):
+            return self.archive.read(self.info)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _member_elsewhere, (self.source, self.source.stat().st_mtime_ns, self.info)
+
+
+def _member_elsewhere(source: Path, changed: int, info: zipfile.ZipInfo) -> Member:
+    return Member(source, _zip_elsewhere(source, changed), info)
+
+
+@lru_cache(maxsize=4)
+def _zip_elsewhere(source: Path, changed: int) -> zipfile.ZipFile:
+    with _damage_named(source):
+        return zipfile.ZipFile(source)
 
 
 @dataclass(frozen=True)
@@ -183,7 +210,7 @@ def _zip(source: Path, archive: zipfile.ZipFile, limits: Limits, size: int) -> C
         elif info.file_size > limits.max_bytes:
             refused.append(Refused(name, str(Reason.TOO_LARGE), info.file_size))
         else:
-            entries.append(Entry(name, partial(_read_member, source, archive, info)))
+            entries.append(Entry(name, Member(source, archive, info)))
     return Container(source, entries, refused, ignored)
 
 
@@ -229,11 +256,6 @@ def _check_zip(source: Path, members: Sequence[tuple[str, zipfile.ZipInfo]], siz
             f"it would unpack to {total:,} bytes from {size:,}, which images never do",
             "get the archive from where it is published",
         )
-
-
-def _read_member(source: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    with _damage_named(source):
-        return archive.read(member)
 
 
 @contextmanager

@@ -9,28 +9,15 @@ import zipfile
 import cv2
 import numpy as np
 import pytest
+from heads import head
 from published import archive
 
 from bench.planting import STRENGTHS, plant
 from brain_mri.copies import duplicates
 from brain_mri.copies.descriptions import GRID, ORIENTATIONS, THUMBNAIL, Descriptions, describe, pixel_hash, turned
-from brain_mri.copies.duplicates import LEVELS, candidates, find_pairs, group_copies
+from brain_mri.copies.duplicates import LEVELS, find_pairs, group_copies
+from brain_mri.copies.neighbours import candidates
 from brain_mri.params import Audit
-
-
-def field(rng, cells, shape):
-    return cv2.resize(rng.standard_normal((cells, cells)), shape[::-1], interpolation=cv2.INTER_CUBIC)
-
-
-def head(seed, texture=0, shape=(260, 240)):
-    """A head of its own shape and contents for each `seed`; slices of one head differ in `texture`."""
-    rng, fine = np.random.default_rng(seed), np.random.default_rng((seed, texture))
-    y, x = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
-    radius = np.hypot(x / rng.uniform(0.65, 0.8), y / rng.uniform(0.75, 0.85))
-    tissue = 110 + 30 * field(rng, 8, shape) + 12 * field(fine, 20, shape) + 10 * field(fine, 80, shape)
-    skull = 120 * np.exp(-(((radius - 0.95) / 0.04) ** 2))
-    return np.clip(np.where(radius < 1, tissue, 4) + skull, 0, 255).astype(np.uint8)
-
 
 SETTINGS = Audit(search=0.75, same=0.87, neighbours=16, scans=None)
 
@@ -147,28 +134,6 @@ def test_worker_processes_change_nothing(monkeypatch):
         again = audit(images, processes=processes)
         assert rows(again) == rows(alone)
         assert np.array_equal(again.score, alone.score)
-
-
-def test_candidates_are_those_of_all_pairs_in_any_block_size(monkeypatch):
-    grids = np.random.default_rng(0).standard_normal((40, duplicates.GRID, duplicates.GRID)).astype(np.float32)
-    grids[20:] = [turned(grids[i], ORIENTATIONS[i % 8]) + 0.3 * grids[i + 20] for i in range(20)]
-    unit = (grids / np.linalg.norm(grids, axis=(1, 2), keepdims=True)).reshape(40, -1)
-    scores = np.stack([turned(unit.reshape(grids.shape), name).reshape(40, -1) @ unit.T for name in ORIENTATIONS])
-    expected = [
-        (i, j, scores[:, i, j].argmax()) for i in range(40) for j in range(i + 1, 40) if scores[:, i, j].max() >= 0.15
-    ]
-    assert len(expected) > 100
-    for block in (duplicates.BLOCK, 500, 1):
-        monkeypatch.setattr(duplicates, "BLOCK", block)
-        assert list(zip(*candidates(unit, 0.15, 40), strict=True)) == expected
-
-
-def test_the_best_neighbours_are_kept():
-    angles = np.radians([0, 10, 20, 30])
-    descriptors = np.zeros((4, duplicates.GRID**2), np.float32)
-    descriptors[:, 0], descriptors[:, 1] = np.cos(angles), np.sin(angles)
-    first, second, _ = candidates(descriptors, 0.5, 1)
-    assert list(zip(first, second, strict=True)) == [(0, 1), (1, 2), (2, 3)]
 
 
 DIGEST = """

@@ -1,0 +1,112 @@
+"""`brain-mri audit`: what it writes, what it says, what ends in one line; and that it leaves every image alone."""
+
+import csv
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from heads import head
+from pictures import encoded, write_folder, write_zip
+
+from brain_mri import cli
+
+Call = Callable[..., tuple[int, list[str], list[str]]]
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Call the command in an empty folder: its exit code, its lines on stdout and those on stderr but the progress."""
+    monkeypatch.chdir(tmp_path)
+
+    def called(*arguments: str) -> tuple[int, list[str], list[str]]:
+        monkeypatch.setattr(sys, "argv", ["brain-mri", "audit", *arguments])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        printed = capsys.readouterr()
+        said = [line for line in printed.err.splitlines() if not line.startswith("described:")]
+        return code, printed.out.splitlines(), said
+
+    return called
+
+
+def rows(path: str) -> list[dict[str, str]]:
+    with Path(path).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_two() -> None:
+    write_folder(Path("train"), {f"{seed}.png": encoded(head(seed)) for seed in range(4)})
+    mirrored = encoded(np.ascontiguousarray(head(1)[:, ::-1]))
+    write_zip(
+        Path("test.zip"), {"x/copy.png": encoded(head(0)), "x/mirrored.png": mirrored, "x/own.png": encoded(head(9))}
+    )
+
+
+def test_tables_page_and_sentence(call: Call) -> None:
+    write_two()
+    code, out, err = call("train", "test.zip")
+    assert (code, err) == (0, [])
+    assert out[0] == "2 of 3 images of test.zip have a copy in train, 1 of them mirrored"
+    levels = [(row["first"], row["second"], row["level"], row["orientation"]) for row in rows("audit/pairs.csv")]
+    assert levels == [
+        ("test.zip/x/copy.png", "train/0.png", "bytes", "identity"),
+        ("test.zip/x/mirrored.png", "train/1.png", "near", "flip_lr"),
+    ]
+    assert {row["path"] for row in rows("audit/groups.csv") if row["keep"] == "yes"} == {"train/0.png", "train/1.png"}
+    assert rows("audit/unread.csv") == []
+    assert out[0] in Path("audit/audit.html").read_text()
+
+
+def test_again_the_same_bytes_and_the_images_untouched(call: Call) -> None:
+    write_two()
+    before = {path: path.read_bytes() for path in Path().rglob("*.*") if path.is_file()}
+    call("train", "test.zip", "--keep", "keep.csv")
+    once = {path.name: path.read_bytes() for path in Path("audit").iterdir()}
+    call("train", "test.zip", "--keep", "keep.csv")
+    assert {path.name: path.read_bytes() for path in Path("audit").iterdir()} == once
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_what_is_kept_has_no_copies(call: Call) -> None:
+    write_folder(Path("all"), {f"{place}.png": encoded(head(place % 3)) for place in range(6)})
+    assert call("all", "--keep", "lists/keep.csv")[0] == 0
+    assert [row["path"] for row in rows("lists/keep.csv")] == ["../all/0.png", "../all/1.png", "../all/2.png"]
+    assert call("lists/keep.csv", "--fail-above", "0")[0] == 0
+
+
+def test_more_copies_than_allowed_fail(call: Call) -> None:
+    write_two()
+    assert call("train", "test.zip", "--fail-above", "2")[0] == 0
+    code, _, err = call("train", "test.zip", "--fail-above", "1")
+    assert (code, err) == (1, ["brain-mri audit: 2 images have a copy, and --fail-above allows 1"])
+
+
+def test_what_cannot_be_read_is_listed_and_fails(call: Call) -> None:
+    write_two()
+    Path("train/broken.png").write_bytes(b"")
+    code, _, (line,) = call("train", "test.zip")
+    assert code == 1
+    assert "1 files could not be read" in line and "train/broken.png: empty" in line
+    assert [row["path"] for row in rows("audit/unread.csv")] == ["train/broken.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "train"], "named twice"),
+        (["nowhere"], "no such file"),
+        (["train", "--same", "2"], "--same 2.0"),
+        (["train", "--out", "test.zip"], "a file stands there"),
+    ],
+)
+def test_a_user_s_error_is_one_line_and_writes_nothing(call: Call, arguments: list[str], words: str) -> None:
+    write_two()
+    code, out, (line,) = call(*arguments)
+    assert (code, out) == (2, [])
+    assert words in line
+    assert not Path("audit").exists()

@@ -1,0 +1,51 @@
+"""The search for candidates: exhaustive, in blocks, and by an index, which finds the same."""
+
+import numpy as np
+import pytest
+
+from brain_mri.copies import neighbours
+from brain_mri.copies.descriptions import GRID, ORIENTATIONS, Floats, turned
+from brain_mri.copies.neighbours import candidates
+
+
+def test_candidates_are_those_of_all_pairs_in_any_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    grids = np.random.default_rng(0).standard_normal((40, GRID, GRID)).astype(np.float32)
+    grids[20:] = [turned(grids[i], ORIENTATIONS[i % 8]) + 0.3 * grids[i + 20] for i in range(20)]
+    unit = (grids / np.linalg.norm(grids, axis=(1, 2), keepdims=True)).reshape(40, -1)
+    scores = np.stack([turned(unit.reshape(grids.shape), name).reshape(40, -1) @ unit.T for name in ORIENTATIONS])
+    expected = [
+        (i, j, scores[:, i, j].argmax()) for i in range(40) for j in range(i + 1, 40) if scores[:, i, j].max() >= 0.15
+    ]
+    assert len(expected) > 100
+    for block in (neighbours.BLOCK, 500, 1):
+        monkeypatch.setattr(neighbours, "BLOCK", block)
+        assert list(zip(*candidates(unit, 0.15, 40), strict=True)) == expected
+
+
+def test_the_best_neighbours_are_kept() -> None:
+    angles = np.radians([0, 10, 20, 30])
+    descriptors = np.zeros((4, GRID**2), np.float32)
+    descriptors[:, 0], descriptors[:, 1] = np.cos(angles), np.sin(angles)
+    first, second, _ = candidates(descriptors, 0.5, 1)
+    assert list(zip(first, second, strict=True)) == [(0, 1), (1, 2), (2, 3)]
+
+
+def patients(count: int) -> Floats:
+    """Descriptors in families of ten alike, every fifth a turned copy of the one before."""
+    rng = np.random.default_rng(0)
+    grids = np.repeat(rng.standard_normal((count // 10, GRID, GRID), np.float32), 10, axis=0)
+    grids += 0.5 * rng.standard_normal(grids.shape, np.float32)
+    for place in range(4, count, 5):
+        grids[place] = turned(grids[place - 1], ORIENTATIONS[place % 8]) + 0.1 * rng.standard_normal((GRID, GRID))
+    flat = (grids - grids.mean(axis=(1, 2), keepdims=True)).reshape(count, -1)
+    return flat / np.linalg.norm(flat, axis=1, keepdims=True)
+
+
+def test_the_index_finds_what_the_exhaustive_search_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    descriptors = patients(2000)
+    every = set(zip(*candidates(descriptors, 0.75, 16), strict=True))
+    monkeypatch.setattr(neighbours, "EXHAUSTIVE", 0)
+    found = candidates(descriptors, 0.75, 16)
+    assert len(every & set(zip(*found, strict=True))) >= 0.999 * len(every) > 1000
+    for once, again in zip(found, candidates(descriptors, 0.75, 16), strict=True):
+        assert np.array_equal(once, again)
