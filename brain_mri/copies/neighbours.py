@@ -87,6 +87,7 @@ def _index(descriptors: Floats) -> faiss.IndexIVFFlat:
     cells = int(CELLS * np.sqrt(count))
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(size), size, cells, faiss.METRIC_INNER_PRODUCT)
     index.nprobe = PROBED
+    index.cp.min_points_per_centroid = 1  # without a warning where there are fewer than 39
     # Evenly over the images, which come sorted by class and patient; 40 to a cell place its centre well.
     index.train(np.ascontiguousarray(descriptors[:: max(1, count // (40 * cells))]))
     index.add(descriptors)
