@@ -12,9 +12,9 @@ import sys
 COMMANDS = {
     "predict": "classify images",
     "app": "classify images on a web page",
-    "audit": "find copies within and between collections of images",
     "report": "make a study's report, one HTML file",
     "compare": "put pipelines, studies or revisions side by side",
+    "audit": "find copies within and between collections of images",
     "folds": "cross-validate a study: run its folds, pool what was held out",
     "release": "write what prediction needs of a study into released/, for git",
     "check": "run a study again from its commit and compare the results",

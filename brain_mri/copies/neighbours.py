@@ -12,7 +12,8 @@ BLOCK = 2**24  # similarities held at once: 64 MiB
 PART = 2**17  # pairs whose descriptors are held at once: 150 MiB
 EXHAUSTIVE = 20_000  # images up to which comparing all with all is as fast as the index
 CELLS = 4  # of the index, times the root of the number of images
-PROBED = 16  # cells looked into for each image and orientation: see bench/audit.py
+PROBED = 32  # cells looked into for each image and orientation
+LOOKED_UP = 4  # images for each neighbour that is kept: earlier ones are among them
 QUERIES = 2**12  # images looked up at once
 
 
@@ -70,8 +71,7 @@ def _indexed_pairs(descriptors: Floats, least: float, neighbours: int) -> Iterat
         image = np.arange(start, min(start + QUERIES, count))[:, np.newaxis]
         for name in ORIENTATIONS:
             asked = np.ascontiguousarray(turned(grids[start : start + QUERIES], name)).reshape(len(image), -1)
-            # Earlier images and the image itself are among those found.
-            correlation, other = index.search(asked, 2 * neighbours + 1)
+            correlation, other = index.search(asked, LOOKED_UP * neighbours + 1)
             near = (correlation >= least) & (other != image)
             pair = np.minimum(other, image) * count + np.maximum(other, image)
             keys.append(pair[near])
@@ -87,6 +87,7 @@ def _index(descriptors: Floats) -> faiss.IndexIVFFlat:
     cells = int(CELLS * np.sqrt(count))
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(size), size, cells, faiss.METRIC_INNER_PRODUCT)
     index.nprobe = PROBED
+    index.cp.min_points_per_centroid = 1  # without a warning where there are fewer than 39
     # Evenly over the images, which come sorted by class and patient; 40 to a cell place its centre well.
     index.train(np.ascontiguousarray(descriptors[:: max(1, count // (40 * cells))]))
     index.add(descriptors)

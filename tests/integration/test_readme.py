@@ -80,6 +80,10 @@ def known_docker(words: list[str]) -> None:
     assert (ROOT / "Dockerfile").is_file()
 
 
+def known_dask(words: list[str]) -> None:
+    assert words[0] in ("scheduler", "worker")
+
+
 def known_environment(words: list[str]) -> None:
     assert words == [".venv/bin/activate"]
     assert "VENV := .venv" in (ROOT / "Makefile").read_text()
@@ -97,6 +101,7 @@ KNOWN: dict[str, Callable[[list[str]], None]] = {
     "dvc": known_dvc,
     "pip": known_pip,
     "docker": known_docker,
+    "dask": known_dask,
     ".": known_environment,
     "export": lambda words: None,
     "pre-commit": known_hooks,
