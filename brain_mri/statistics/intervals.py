@@ -4,14 +4,16 @@ The bootstrap gives each metric's standard error. A percentile interval would us
 only 70 to 90 % of the time where errors are few, and has no width at all where there are none (bench/coverage.py). So:
 
 - metrics in 0..1: the standard error becomes an effective number of images, n = m (1 - m) / se^2, and that Wilson's
-  score interval (Korn and Graubard, Survey Methodology 24, 1998, take the same step to Clopper and Pearson's). Where no
-  resample differs (a recall of 1), n is Kish's effective number of the images that the metric rests on;
+  score interval, with Student's t in place of the normal quantile (Korn and Graubard, Survey Methodology 24, 1998, take
+  the same two steps to Clopper and Pearson's). Where no resample differs (a recall of 1), n is Kish's effective number
+  of the images that the metric rests on;
 - log loss and Brier score: symmetric on the log scale;
 - areas: on the logit scale (for ROC curves: Qin and Hotilovac, Statistical Methods in Medical Research 17, 2008);
-- losses and areas, which a few images can dominate: Student's t, with as many degrees of freedom as the kurtosis of the
-  groups' influences leaves (Satterthwaite's match of moments). Of an area only the limit towards 0.5: one that came out
-  too near to 1 has too small a standard error, one that came out too low has not. There the degrees are halved, but at
+- Student's t has as many degrees of freedom as the kurtosis of the groups' influences leaves (Satterthwaite's match of
+  moments): few where a few large groups, such as patients, carry the result. But for losses the degrees are halved, at
   least 4, because the kurtosis of a sample falls short of its source's (half and 4: by simulation, bench/coverage.py).
+  Of an area only the limit towards 0.5 has it: an area that came out too near to 1 has too small a standard error, one
+  that came out too low has not.
 
 Where an area of 1 is a likely outcome, no interval with two honest tails covers 95 %: that outcome's interval holds the
 truth, and the others miss it on one side only, so that 97.5 % is what can be had.
@@ -70,7 +72,7 @@ def intervals(
         elif path[-1] in AREAS:
             table[path] = area_interval(value, error, effective_number(support[path], groups), freedom)
         else:
-            table[path] = score_interval(value, error, effective_number(support[path], groups))
+            table[path] = score_interval(value, error, effective_number(support[path], groups), freedom)
     return nest(table)
 
 
@@ -96,11 +98,15 @@ def mean_intervals(
     table = np.stack([np.asarray(column, float) for column in values.values()], 1)
     if table.min() < 0 or table.max() > 1:
         raise ValueError(f"values: {table.min()} to {table.max()}, expected 0 to 1")
-    errors = standard_errors(lambda weights: weights @ table / weights.sum(1, keepdims=True), groups, resamples, seed)
+
+    def mean(weights: Floats) -> Floats:
+        return ratio(weights @ table, weights.sum(1, keepdims=True))
+
+    errors, degrees = standard_errors(mean, groups, resamples, seed), degrees_of_freedom(mean, groups)
     number = effective_number(np.ones(len(table), bool), groups)
     return {
-        name: {"value": float(value), "interval": score_interval(value, error, number)}
-        for name, value, error in zip(values, table.mean(0), errors, strict=True)
+        name: {"value": float(value), "interval": score_interval(value, error, number, freedom)}
+        for name, value, error, freedom in zip(values, table.mean(0), errors, degrees, strict=True)
     }
 
 
@@ -134,13 +140,21 @@ def degrees_of_freedom(statistic: Callable[[Floats], Floats], groups: Ints) -> F
     return np.maximum(2 * number / np.maximum(np.nan_to_num(kurtosis, nan=number) - 1, 1e-9), 1)
 
 
-def score_interval(value: float, error: float, number: float) -> list[float | None]:
-    """Wilson's interval (JASA 22, 1927) of a metric in 0..1 from its standard error; where that is 0, from `number`."""
+def score_interval(value: float, error: float, number: float, freedom: float = np.inf) -> list[float | None]:
+    """Wilson's interval (JASA 22, 1927) of a metric in 0..1 from its standard error of so many degrees of freedom; where
+    the error is 0, from `number` images."""
     value = min(max(value, 0.0), 1.0)
-    effective = value * (1 - value) / error**2 if error > 1e-9 and 0 < value < 1 else number
-    centre = (value + Z**2 / (2 * effective)) / (1 + Z**2 / effective)
-    half = Z / (1 + Z**2 / effective) * np.sqrt(value * (1 - value) / effective + Z**2 / (4 * effective**2))
+    effective, z = number, Z
+    if error > 1e-9 and 0 < value < 1:
+        effective, z = value * (1 - value) / error**2, quantile(freedom)
+    centre = (value + z**2 / (2 * effective)) / (1 + z**2 / effective)
+    half = z / (1 + z**2 / effective) * np.sqrt(value * (1 - value) / effective + z**2 / (4 * effective**2))
     return [plain(max(centre - half, 0.0)), plain(min(centre + half, 1.0))]
+
+
+def quantile(freedom: float) -> float:
+    """Return the 97.5 % quantile of Student's t for half of so many degrees of freedom."""
+    return float(stats.t.ppf(0.975, max(freedom / 2, LEAST_FREEDOM)))
 
 
 def area_interval(value: float, error: float, number: float, freedom: float) -> list[float | None]:
@@ -149,7 +163,7 @@ def area_interval(value: float, error: float, number: float, freedom: float) -> 
     An area of 0 or 1, and one that no resample changes, has the `score_interval` of `number` images."""
     if error < 1e-9 or not 0 < value < 1:
         return score_interval(value, 0.0, number)
-    t = stats.t.ppf(0.975, max(freedom / 2, LEAST_FREEDOM))
+    t = quantile(freedom)
     down, up = (t, Z) if value > 0.5 else (Z, t)
     scale = error / (value * (1 - value))
     return [plain(expit(logit(value) - down * scale)), plain(expit(logit(value) + up * scale))]

@@ -33,6 +33,25 @@ def test_the_score_interval_is_wilsons() -> None:
         assert score_interval(hits / n, error, n) == pytest.approx([expected.low, expected.high])
 
 
+def test_few_large_groups_widen_the_interval() -> None:
+    plain, few = (score_interval(0.9, 0.02, 200, freedom) for freedom in (np.inf, 8))
+    assert few[0] < plain[0] < 0.9 < plain[1] < few[1]  # type: ignore[operator]
+    same = [score_interval(1.0, 0.0, 200, freedom) for freedom in (np.inf, 8)]
+    assert same[0] == same[1]  # nothing differs, so that there is no error to doubt
+
+
+def test_intervals_of_patients_hold_the_truth() -> None:
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(200):
+        groups = np.repeat(np.arange(40), rng.geometric(1 / 13, 40))
+        chance = rng.beta(4.5, 0.5, 40)  # a few patients are hard
+        hits = rng.random(len(groups)) < chance[groups]
+        low, high = mean_interval(hits, groups, 200)["interval"]
+        held += low <= 0.9 <= high
+    assert held > 0.9 * 200
+
+
 def test_standard_errors_agree_with_scipys_bootstrap() -> None:
     a, b = np.random.default_rng(2).normal(5, 1, (2, 150))
     expected = stats.bootstrap(
