@@ -141,8 +141,8 @@ def degrees_of_freedom(statistic: Callable[[Floats], Floats], groups: Ints) -> F
 
 
 def score_interval(value: float, error: float, number: float, freedom: float = np.inf) -> list[float | None]:
-    """Wilson's interval (JASA 22, 1927) of a metric in 0..1 from its standard error of so many degrees of freedom; where
-    the error is 0, from `number` images."""
+    """Wilson's interval (JASA 22, 1927) of a metric in 0..1 from its standard error and the degrees of freedom of that;
+    where the error is 0, from `number` images."""
     value = min(max(value, 0.0), 1.0)
     effective, z = number, Z
     if error > 1e-9 and 0 < value < 1:
