@@ -10,7 +10,7 @@ repro: setup
 	dvc repro
 
 test: setup-dev
-	python -m pytest
+	python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 # What computes with Keras, on its other backend.
 test-backend: setup-dev
