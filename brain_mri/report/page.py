@@ -70,7 +70,8 @@ def about(study: Study) -> list[str]:
     model, dataset = study.params.model, study.params.dataset
     facts = [
         f"network {model.network}, {model.image_size} by {model.image_size} pixels",
-        f"split {study.params.split.policy}, {study.sizes['all']:,} test images",
+        f"split {study.params.split.policy}{', by patient' if study.params.split.patients else ''}, "
+        f"{study.sizes['all']:,} test images",
         f"classes {', '.join(dataset.classes)}",
     ]
     if study.commit:
