@@ -72,17 +72,14 @@ def open_study(folder: Path | None = None, pipeline: str | None = None) -> Study
     params = load_params(folder / "params.yaml")
     pipeline = pipeline or params.pipeline
     models = folder / "models"
-    keras: Path | None = models / f"{pipeline}.keras"
-    onnx, guard = (
-        path if path.is_file() else None for path in (models / f"{pipeline}.onnx", models / f"{pipeline}-guard.npz")
-    )
-    released = models / f"{pipeline}.json"
-    if released.is_file():
-        keras, card, digest = None, *read_released(released)
+    released, onnx_file, guard_file = (models / f"{pipeline}{end}" for end in (".json", ".onnx", "-guard.npz"))
+    onnx, guard = (path if path.is_file() else None for path in (onnx_file, guard_file))
+    keras = None if released.is_file() else models / f"{pipeline}.keras"
+    if keras is None:
+        card, digest = read_released(released)
         if not onnx:
-            raise UserError(f"{models}: the release lacks {pipeline}.onnx; `git checkout` it")
+            raise UserError(f"{models}: the release lacks {onnx_file.name}; `git checkout` it")
     else:
-        assert keras
         card = read_card(keras, f"run `dvc repro {folder / 'dvc.yaml'}`")
         digest = hashlib.sha256(keras.read_bytes()).hexdigest()
     if card.classes != params.dataset.classes:
@@ -93,10 +90,7 @@ def open_study(folder: Path | None = None, pipeline: str | None = None) -> Study
     if threshold is None:
         notes.append(f"{metrics}: no threshold of confidence; every answer stands, none is left to a person")
     if not guard:
-        notes.append(
-            f"{models / f'{pipeline}-guard.npz'}: not there; no warning of images that are no brain MRI (the stage "
-            "guard makes it)"
-        )
+        notes.append(f"{guard_file}: not there; no warning of images that are no brain MRI (the stage guard makes it)")
     return Study(folder, pipeline, params, keras, digest, onnx, card, threshold, excluded_below, guard, notes)
 
 
