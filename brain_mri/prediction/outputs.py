@@ -23,7 +23,9 @@ def with_all_outputs(model: keras.Model, temperature: float) -> keras.Model:
     network with a lesion head `lesion_logits`, its map (N, h, w, classes)."""
     logits = model.get_layer("logits").output
     outputs = dict(zip(model.output_names, model.outputs, strict=True))
-    outputs |= {"logits": logits, "calibrated": keras.ops.softmax(logits / temperature)}
+    # A layer, because Keras numbers operations over the whole process and refuses a number that the network has too.
+    calibrated = keras.layers.Activation("softmax", dtype="float32", name="calibrated")(logits / temperature)
+    outputs |= {"logits": logits, "calibrated": calibrated}
     for place, name in enumerate(ARCHITECTURES[model.name].inner_layers):
         outputs[f"inner_{place}"] = model.get_layer(name).output
     if has_lesion_map(model):
