@@ -14,7 +14,7 @@ class Body(BaseModel):
 
 class Health(Body):
     status: str = Field(description="ok")
-    study: str = Field(description="the folder of the model")
+    study: str = Field(description="the name of the study that answers")
     pipeline: str
     classes: list[str]
 

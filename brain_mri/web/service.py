@@ -70,7 +70,9 @@ class Service:
         static = {f"/{name}": ((FOLDER / name).read_bytes(), kind) for name, kind in STATIC.items()}
         colours = legend(study.params.plots.heatmap)
         described = json.dumps(openapi(classifier.classes, list(methods_of(study)))).encode()
-        health = Health(status="ok", study=str(study.folder), pipeline=study.pipeline, classes=classifier.classes)
+        health = Health(
+            status="ok", study=study.folder.resolve().name, pipeline=study.pipeline, classes=classifier.classes
+        )
         self.fixed = {
             "/": (page, "text/html"),
             "/legend.png": (colours, "image/png"),
