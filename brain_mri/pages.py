@@ -1,4 +1,6 @@
-"""Pages from templates: one set of rules for the report and the web page."""
+"""Pages from templates: one set of rules for the report, the page of an audit and the web page."""
+
+import base64
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -12,3 +14,8 @@ def templates(package: str) -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
+
+
+def data_uri(data: bytes, kind: str) -> str:
+    """An address that holds the data itself; `kind` is their media type, such as image/png."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"

@@ -47,12 +47,9 @@ def main() -> None:
     metrics, bounds = {}, {}
     for pipeline in progress(PIPELINES, "evaluate"):
         said = outputs[pipeline]
-        by_part, bounds[pipeline] = summary.measure_parts(
-            labels["test"], softmax(said.test, axis=1), groups["test"], parts, params
-        )
-        by_patient, bounds[pipeline]["patients"] = summary.measure_patients(
-            labels["test"], softmax(said.test, axis=1), groups["test"], patients, params
-        )
+        tested = labels["test"], softmax(said.test, axis=1), groups["test"]
+        by_part, bounds[pipeline] = summary.measure_parts(*tested, parts, params)
+        by_patient, bounds[pipeline]["patients"] = summary.measure_patients(*tested, patients, params)
         elsewhere, bounds[pipeline]["external"] = summary.measure_external(outside, said.external, params)
         metrics[pipeline] = {
             "training": summary.training_summary(histories[pipeline]),

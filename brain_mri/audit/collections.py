@@ -15,7 +15,7 @@ from brain_mri.files import progress
 from brain_mri.images.badimage import BadImage, Limits
 from brain_mri.images.decode import decode_grey
 from brain_mri.images.groups import Integers
-from brain_mri.prediction.inputs import Input, list_inputs
+from brain_mri.prediction.inputs import Input, Unread, list_inputs
 from brain_mri.sources.names import find_file
 from brain_mri.workers import workers
 
@@ -24,21 +24,21 @@ CHUNK = 32  # images a task of a worker
 
 @dataclass(frozen=True)
 class Collection:
-    """A folder, a zip or a CSV as a list of images; `unread`: path and reason of what must not be opened."""
+    """A folder, a zip or a CSV as a list of images; `unread`: what must not be opened."""
 
     name: str
     images: list[Input]
-    unread: list[tuple[str, str]]
+    unread: list[Unread]
 
 
 @dataclass(frozen=True)
 class Described:
-    """The N images that could be read, sorted by path, and path and reason of the files that could not."""
+    """The N images that could be read, sorted by path, and the files that could not."""
 
     collections: list[str]
     paths: list[str] = field(default_factory=list)  # (N,)
     owners: list[int] = field(default_factory=list)  # (N,) index into `collections`
-    unread: list[tuple[str, str]] = field(default_factory=list)
+    unread: list[Unread] = field(default_factory=list)
 
     @property
     def owner(self) -> Integers:
@@ -58,8 +58,7 @@ def open_collections(sources: Sequence[Path], limits: Limits) -> Iterator[list[C
             table = source.suffix.lower() == ".csv"
             listed = list_inputs([] if table else [source], source if table else None, limits)
             images, refused = stack.enter_context(listed)
-            unread = [(path, reason) for path, _, reason in (line.partition(": ") for line in refused)]
-            collections.append(Collection(name, images, unread))
+            collections.append(Collection(name, images, refused))
         yield collections
 
 
@@ -93,7 +92,7 @@ def describe_collections(collections: Sequence[Collection], limits: Limits, fold
         results = pool.map(work, (image for _, image in images), CHUNK)
         for (place, image), result in zip(images, progress(results, "described", len(images)), strict=True):
             if isinstance(result, str):
-                collections[place].unread.append((image.name, result))
+                collections[place].unread.append(Unread(image.name, result))
             else:
                 described.paths.append(image.name)
                 described.owners.append(place)

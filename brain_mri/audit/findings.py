@@ -40,8 +40,7 @@ def sentences(audited: Audited) -> tuple[list[str], int]:
     """The findings in words; and the number of images that have a copy: in an earlier collection where several are
     named, else within the one."""
     names, owner = audited.images.collections, audited.images.owner
-    lines, found = [], 0
-    earlier = np.zeros(len(owner), bool)
+    lines, found, repeats = [], 0, 0
     for later, name in enumerate(names):
         with_copy = np.zeros(len(owner), bool)
         for other in range(later):
@@ -55,8 +54,8 @@ def sentences(audited: Audited) -> tuple[list[str], int]:
         members = audited.groups[owner == place]
         repeated = ~is_first(members)
         lines.append(f"{_share(repeated, np.ones_like(repeated))} images of {name} repeat another one of {name}")
-        earlier[owner == place] = repeated
-    return lines, found if len(names) > 1 else int(earlier.sum())
+        repeats += int(repeated.sum())
+    return lines, found if len(names) > 1 else repeats
 
 
 def _share(some: Mask, all_: Mask) -> str:

@@ -1,6 +1,5 @@
 """The page of an audit: pairs of copies side by side, in one HTML file that loads nothing from elsewhere."""
 
-import base64
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from brain_mri.audit.findings import Audited, ordered_groups
 from brain_mri.copies.descriptions import ORIENTATIONS, Image, turned
 from brain_mri.copies.duplicates import LEVELS
 from brain_mri.images.groups import Integers
-from brain_mri.pages import templates
+from brain_mri.pages import data_uri, templates
 
 DOUBTFUL, GROUPS, OF_EACH = 40, 100, 6  # pairs, groups, and pairs of a group that a page shows: 5 MB of pictures
 QUALITY = 80  # of WebP, 1 to 100
@@ -73,12 +72,12 @@ def _pairs(audited: Audited, thumbnails: Image, places: Integers) -> list[Pair]:
     for place in places:
         first, second = int(pairs.first[place]), int(pairs.second[place])
         turn = ORIENTATIONS[pairs.orientation[place]]
-        pictures = _data_uri(turned(thumbnails[first], turn)), _data_uri(thumbnails[second])
+        pictures = _picture(turned(thumbnails[first], turn)), _picture(thumbnails[second])
         facts = f"{LEVELS[pairs.level[place]]}, {turn}, {pairs.score[place]:.3f}"
         found.append(Pair(paths[first], paths[second], pictures, facts))
     return found
 
 
-def _data_uri(thumbnail: Image) -> str:
+def _picture(thumbnail: Image) -> str:
     coded = cv2.imencode(".webp", np.ascontiguousarray(thumbnail), [cv2.IMWRITE_WEBP_QUALITY, QUALITY])[1].tobytes()
-    return "data:image/webp;base64," + base64.b64encode(coded).decode("ascii")
+    return data_uri(coded, "image/webp")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from brain_mri.params import Crop
     from brain_mri.prediction.classifier import Answer, Classifier
-    from brain_mri.prediction.inputs import Input
+    from brain_mri.prediction.inputs import Input, Unread
 
 BATCH = 32
 TO_A_PERSON = "for a person to decide"
@@ -77,8 +77,8 @@ def main(options: argparse.Namespace) -> None:
                 paths = [options.explain / free_name(image.name, taken) for image in batch]
                 write_explanations(paths, crops, answers, classifier)
             answered += len(batch)
-    for line in bad:
-        warn(line)
+    for name, reason in bad:
+        warn(f"{name}: {reason}")
     if len(bad) > 1 or (bad and answered):
         warn(f"{len(bad)} of {answered + len(bad)} images could not be read")
     if bad:
@@ -95,15 +95,15 @@ def make_folder(folder: Path) -> None:
 
 
 def batches(
-    images: Sequence["Input"], settings: "Crop", slice: int | None, bad: list[str]
+    images: Sequence["Input"], settings: "Crop", slice: int | None, bad: list["Unread"]
 ) -> Iterator[tuple[list["Input"], "np.ndarray"]]:
-    """Read and crop images, and yield as many as the network takes at once; `bad` gets a line for each that fails."""
+    """Read and crop images, and yield as many as the network takes at once; `bad` gets each that fails."""
     import numpy as np
 
     from brain_mri.images.badimage import BadImage
     from brain_mri.images.decode import file_kind
     from brain_mri.images.picture import lacks_end
-    from brain_mri.prediction.inputs import read_crop
+    from brain_mri.prediction.inputs import Unread, read_crop
 
     batch: list[tuple[Input, np.ndarray]] = []
     for place, image in enumerate(images, start=1):
@@ -115,7 +115,7 @@ def batches(
             if lacks_end(data):
                 warn(f"{image.name}: a JPEG without its end marker; its picture is whole")
         except BadImage as error:
-            bad.append(f"{image.name}: {error}")
+            bad.append(Unread(image.name, str(error)))
         if batch and (len(batch) == BATCH or place == len(images)):
             yield [image for image, _ in batch], np.stack([crop for _, crop in batch])
             batch = []

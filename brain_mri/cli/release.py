@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> None:
     from brain_mri.files import read_json
-    from brain_mri.prediction.release import describe, write_release
+    from brain_mri.prediction.release import describe, size_of, write_release
     from brain_mri.prediction.study import RELEASED, open_study
     from brain_mri.studies.provenance import commit_of
 
@@ -33,6 +33,5 @@ def main(options: argparse.Namespace) -> None:
     changed = write_release(
         study, describe(study, origin, metrics, read_json(study.folder / "metrics/dataset.json")), target
     )
-    size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
     shares = ", ".join(f"{share:.2%} of {name} images" for name, share in changed.items())
-    print(f"{target}: {size / 1e6:.1f} MB; other answers than the study's for {shares}")
+    print(f"{target}: {size_of(target) / 1e6:.1f} MB; other answers than the study's for {shares}")

@@ -29,6 +29,13 @@ class Outputs:
     external: np.ndarray
     temperature: float
 
+    def calibrated(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the probabilities after temperature scaling: of validation, test and external images."""
+        val, test, external = (
+            calibration.apply_temperature(logits, self.temperature) for logits in (self.val, self.test, self.external)
+        )
+        return val, test, external
+
 
 @dataclass(frozen=True)
 class External:
@@ -82,12 +89,9 @@ def measure_parts(
 def measure_patients(
     labels: np.ndarray, probabilities: np.ndarray, groups: np.ndarray, patients: np.ndarray, params: Params
 ) -> tuple[dict, dict | None]:
-    """Return the metrics of the patients that are known, str (N,), "" where not, by `vote`, and their intervals."""
-    known = np.flatnonzero(patients != "")
-    if not len(known):
-        return {"n": 0}, None
-    truth, votes, first = vote(labels[known], probabilities[known], patients[known])
-    return measure(truth, votes, groups[known][first], params)
+    """Return the metrics of the patients that are known, by `vote`, and their intervals."""
+    truth, votes, slices = vote(labels, probabilities, patients)
+    return measure(truth, votes, groups[slices], params) if len(truth) else ({"n": 0}, None)
 
 
 def measure_external(external: External, logits: np.ndarray, params: Params) -> tuple[dict, dict]:
@@ -164,10 +168,7 @@ def select(
     """Return what handing the least confident images to a person gives; the threshold is chosen on validation.
 
     An external image of which only "tumour" is known counts as right where it is called any tumour."""
-    val, test, outside = (
-        calibration.apply_temperature(logits, outputs.temperature)
-        for logits in (outputs.val, outputs.test, outputs.external)
-    )
+    val, test, outside = outputs.calibrated()
     threshold = selective.threshold_for_error(labels["val"], val, params.evaluate.error)
 
     def row(truth: np.ndarray, probabilities: np.ndarray) -> dict:
@@ -194,10 +195,7 @@ def exclude(
     """Return how often the classes that cannot be excluded hold the true one; validation decides what is excluded.
 
     The set of an external image of which only "tumour" is known holds the truth where it holds any tumour."""
-    val, test, outside = (
-        calibration.apply_temperature(logits, outputs.temperature)
-        for logits in (outputs.val, outputs.test, outputs.external)
-    )
+    val, test, outside = outputs.calibrated()
     classes, level = np.array(params.dataset.classes), params.evaluate.sets
     thresholds = conformal.class_thresholds(labels["val"], val, level)
 

@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,17 +27,26 @@ class Input:
     read: Callable[[], bytes]
 
 
+class Unread(NamedTuple):
+    """A file that could not be read, by its name as the person will know it, and why."""
+
+    name: str
+    reason: str
+
+
 @contextmanager
-def list_inputs(paths: Sequence[Path], table: Path | None, limits: Limits) -> Iterator[tuple[list[Input], list[str]]]:
+def list_inputs(
+    paths: Sequence[Path], table: Path | None, limits: Limits
+) -> Iterator[tuple[list[Input], list[Unread]]]:
     """List the images of files, folders and zips, and those of a CSV; zips stay open as long as the context.
 
     What lies in a folder or zip and is by its name no image (DICOMDIR, README.txt) is left out.
 
-    Yields what there is to classify, and `name: reason` of the files that must not be opened. Raises UserError for a
+    Yields what there is to classify, and the files that must not be opened. Raises UserError for a
     path that is not there, and a folder, zip or table without images.
     """
     images: list[Input] = []
-    refused: list[str] = []
+    refused: list[Unread] = []
     with ExitStack() as open_zips:
         for path in (find_file(Path(), str(named)) for named in paths):
             if path.is_dir() or path.suffix.lower() == ".zip":
@@ -45,7 +55,7 @@ def list_inputs(paths: Sequence[Path], table: Path | None, limits: Limits) -> It
                 if not entries and not container.refused:
                     raise UserError(f"{path}: no images in it; name a folder that has some")
                 images += [Input(str(path / entry.path), entry.read) for entry in entries]
-                refused += [f"{path / file.path}: {file.reason}" for file in container.refused]
+                refused += [Unread(str(path / file.path), file.reason) for file in container.refused]
             elif path.exists() or path.is_symlink():
                 images.append(Input(str(path), partial(read_file, path, limits)))
             else:

@@ -1,7 +1,7 @@
 """A release: of a study's folder what prediction needs, small enough for git, and found to answer as the study does.
 
 The weights are stored in half precision and computed in single: rounded to 11 bits they are read as fast, and take half
-the room. A release keeps a study's layout, so that whatever takes a study's folder takes it too; in place of the Keras
+the space. A release keeps a study's layout, so that whatever takes a study's folder takes it too; in place of the Keras
 file stands the card, `models/<pipeline>.json`.
 """
 
@@ -80,10 +80,15 @@ def write_release(study: Study, about: str, target: Path) -> dict[str, float]:
             raise UserError(
                 f"{study.onnx}: half precision changes {', '.join(worst)} of the answers; at most {CHANGED:.1%} may"
             )
-        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        size = size_of(folder)
         if size > MOST_BYTES:
             raise UserError(f"{study.folder}: the release has {size:,} bytes, at most {MOST_BYTES:,} go into git")
     return changed
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of all files in a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def write_card(path: Path, study: Study) -> None:

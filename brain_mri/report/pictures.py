@@ -1,10 +1,9 @@
 """Pictures of a report, inside the page. Of real images, which show people, a page holds at most REAL."""
 
-import base64
-
 import cv2
 
 from brain_mri.errors import UserError
+from brain_mri.pages import data_uri
 from brain_mri.report.blocks import Picture
 from brain_mri.report.study import Study
 
@@ -22,4 +21,4 @@ def embed(study: Study, path: str, alt: str, caption: str, wide: bool = True) ->
     if image is None:
         raise UserError(f"{file}: damaged; remove it and run `dvc repro`")
     coded = cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])[1].tobytes()
-    return [Picture("data:image/webp;base64," + base64.b64encode(coded).decode("ascii"), alt, caption, wide)]
+    return [Picture(data_uri(coded, "image/webp"), alt, caption, wide)]

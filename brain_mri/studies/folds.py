@@ -95,9 +95,9 @@ def views(held_out: HeldOut, classes: list[str], negative: str | None) -> dict[s
     """Return the slices; where they are known the patients; where there are several the tumours alone."""
     labels, probabilities, groups, patients = held_out
     result = {"slices": View(labels, probabilities, groups, classes, negative)}
-    if len(known := np.flatnonzero(patients != "")):
-        truth, votes, first = vote(labels[known], probabilities[known], patients[known])
-        result["patients"] = View(truth, votes, groups[known][first], classes, None)
+    truth, votes, slices = vote(labels, probabilities, patients)
+    if len(truth):
+        result["patients"] = View(truth, votes, groups[slices], classes, None)
     if negative and len(classes) > 2:
         shown, truth, shares = tumours_alone(labels, probabilities, classes.index(negative))
         kinds = [name for name in classes if name != negative]

@@ -1,6 +1,5 @@
 """One image's bytes to what the page shows of it: the answer, the crop, the heat map."""
 
-import base64
 from typing import Any
 
 import cv2
@@ -13,6 +12,7 @@ from brain_mri.images.badimage import BadImage, Limits, Reason
 from brain_mri.images.crop import crop, cut_out, find_head
 from brain_mri.images.decode import decode_grey, file_kind
 from brain_mri.images.picture import decode_picture
+from brain_mri.pages import data_uri
 from brain_mri.prediction.classifier import Classifier
 from brain_mri.sources.container import opened_zip
 from brain_mri.web.words import headline, name_of, notes, share
@@ -61,8 +61,8 @@ def answer(classifier: Classifier, data: bytes, ending: str, slice: int | None) 
             "height": (bottom - top) / height,
             "width": (right - left) / width,
         },
-        "image": data_url(png(shrunk(grey))),
-        "crop": data_url(png(shown)),
+        "image": data_uri(png(shrunk(grey)), "image/png"),
+        "crop": data_uri(png(shown), "image/png"),
         "volume": file_kind(data, name) == "NIfTI",
     }
 
@@ -133,8 +133,3 @@ def legend(colormap: str) -> bytes:
 def png(image: np.ndarray) -> bytes:
     """Encode an image, uint8 (H, W) or (H, W, 4), without loss."""
     return cv2.imencode(".png", image)[1].tobytes()
-
-
-def data_url(data: bytes) -> str:
-    """A PNG as an address that holds it."""
-    return "data:image/png;base64," + base64.b64encode(data).decode()

@@ -1,16 +1,14 @@
 """`brain-mri audit`: what it writes, what it says, what ends in one line; and that it leaves every image alone."""
 
 import csv
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run_command
 from heads import head
 from pictures import encoded, write_folder, write_zip
-
-from brain_mri import cli
 
 Call = Callable[..., tuple[int, list[str], list[str]]]
 
@@ -21,15 +19,8 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.chdir(tmp_path)
 
     def called(*arguments: str) -> tuple[int, list[str], list[str]]:
-        monkeypatch.setattr(sys, "argv", ["brain-mri", "audit", *arguments])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        printed = capsys.readouterr()
-        said = [line for line in printed.err.splitlines() if not line.startswith("described:")]
-        return code, printed.out.splitlines(), said
+        code, out, err = run_command(monkeypatch, capsys, "audit", *arguments)
+        return code, out, [line for line in err if not line.startswith("described:")]
 
     return called
 

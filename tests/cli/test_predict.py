@@ -18,8 +18,8 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
+from commands import run_command
 
-from brain_mri import cli
 from brain_mri.errors import UserError
 from brain_mri.evaluation.calibration import apply_temperature
 from brain_mri.files import write_json, write_png
@@ -52,14 +52,7 @@ def call(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     monkeypatch.chdir(tmp_path)
 
     def called(*arguments: str, study: Path = study) -> tuple[int, list[str], list[str]]:
-        monkeypatch.setattr(sys, "argv", ["brain-mri", "predict", "--study", str(study), *arguments])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        printed = capsys.readouterr()
-        return code, printed.out.splitlines(), printed.err.splitlines()
+        return run_command(monkeypatch, capsys, "predict", "--study", str(study), *arguments)
 
     return called
 

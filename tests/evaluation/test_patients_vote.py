@@ -7,7 +7,7 @@ from brain_mri.evaluation.patients import tumours_alone, vote
 
 def test_most_slices_decide_and_then_the_mean() -> None:
     probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.45, 0.55], [0.8, 0.2], [0.3, 0.7], [0.0, 1.0]])
-    labels, patients = np.array([1, 1, 1, 0, 0, 1]), np.array([7, 7, 7, 3, 3, 5])
+    labels, patients = np.array([1, 1, 1, 0, 0, 1]), np.array(["7", "7", "7", "3", "3", "5"])
     truth, votes, first = vote(labels, probabilities, patients)
     assert first.tolist() == [3, 5, 0]  # in order of the patients' numbers: 3, 5, 7
     assert truth.tolist() == [0, 1, 1]

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import uvicorn
 
+from brain_mri.pages import data_uri
 from brain_mri.prediction.classifier import Classifier
 from brain_mri.prediction.study import open_study
 from brain_mri.web import samples
-from brain_mri.web.answering import data_url
 from brain_mri.web.service import Service
 from studies import disc, png, tiny_study
 
@@ -291,4 +291,4 @@ def test_only_the_newest_image_counts(tab: Tab) -> None:
     for seed in range(6):
         tab.choose(png(disc(seed)))
     tab.answered()
-    assert tab.page.get_attribute("#image", "src") == data_url(png(disc(5)))
+    assert tab.page.get_attribute("#image", "src") == data_uri(png(disc(5)), "image/png")
