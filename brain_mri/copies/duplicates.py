@@ -19,7 +19,7 @@ from brain_mri.workers import workers
 
 LEVELS = ("bytes", "pixels", "near")
 
-CHUNK = 2000  # candidate pairs a task of a worker process
+CHUNK = 4000  # candidate pairs a task of a worker process
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,8 @@ def verify(
     # Images that share candidates come next to one another, so that few are prepared twice.
     graph = coo_array((np.ones(len(first), np.int8), (first, second)), (len(thumbnails),) * 2).tocsr()
     place = np.argsort(reverse_cuthill_mckee((graph + graph.T).tocsr(), symmetric_mode=True))
-    order = np.lexsort([place[second], place[first]])
+    ends = np.sort(np.stack([place[first], place[second]]), axis=0)
+    order = np.lexsort(ends[::-1])
     tasks = []
     for chunk in np.split(order, range(CHUNK, len(order), CHUNK)):
         used, local = np.unique(np.stack([first[chunk], second[chunk]]), return_inverse=True)
