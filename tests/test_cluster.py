@@ -12,13 +12,17 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from heads import head
 from pictures import LIMITS, encoded, write_folder
 
 from brain_mri.audit.collections import describe_collections, open_collections
+from brain_mri.cli.predict import batches
 from brain_mri.errors import UserError
 from brain_mri.files import progress, write_bytes
+from brain_mri.params import load_params
+from brain_mri.prediction.inputs import list_inputs
 from brain_mri.workers import workers
 
 pytest.importorskip("distributed", reason="distributed is not installed: pip install brain-mri[cluster]")
@@ -57,6 +61,22 @@ def scheduler(tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch) -> 
 
 def digest(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+
+
+def test_the_same_crops(tmp_path: Path, start: Start, scheduler: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `brain-mri predict` gives the network, and what it says of a file that cannot be read."""
+    monkeypatch.setattr("brain_mri.cli.predict.MANY", 1)
+    write_folder(tmp_path / "images", {f"{seed:02d}.png": encoded(head(seed % 7)) for seed in range(40)})
+    (tmp_path / "images/07.png").write_text("no image")
+    start(), start()
+    settings, found = load_params(ROOT / "params.yaml").crop, []
+    for _ in range(2):
+        with list_inputs([tmp_path / "images"], None, LIMITS) as (images, bad):
+            found.append((np.concatenate([crops for _, crops in batches(images, settings, None, bad)]), bad))
+        monkeypatch.delenv("DASK_SCHEDULER_ADDRESS", raising=False)
+    (crops, bad), (alone, bad_alone) = found
+    assert len(crops) == 39 and np.array_equal(crops, alone)
+    assert bad == bad_alone and [Path(file.name).name for file in bad] == ["07.png"]
 
 
 def test_the_same_descriptions_with_a_worker_lost_in_between(

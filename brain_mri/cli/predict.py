@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from brain_mri.prediction.inputs import Input, Unread
 
 BATCH = 32
+CHUNK = 16  # images read by a process at once
+MANY = 300  # images for which it pays to start processes that read them
 TO_A_PERSON = "for a person to decide"
 WIDEST = 60  # characters of a name in the table
 
@@ -97,28 +99,28 @@ def make_folder(folder: Path) -> None:
 def batches(
     images: Sequence["Input"], settings: "Crop", slice: int | None, bad: list["Unread"]
 ) -> Iterator[tuple[list["Input"], "np.ndarray"]]:
-    """Read and crop images, and yield as many as the network takes at once; `bad` gets each that fails."""
+    """Read and crop images, and yield as many as the network takes at once; `bad` gets each that fails. Of many images
+    the next are read by other processes while the network looks at these."""
+    from functools import partial
+
     import numpy as np
 
-    from brain_mri.images.badimage import BadImage
-    from brain_mri.images.decode import file_kind
-    from brain_mri.images.picture import lacks_end
-    from brain_mri.prediction.inputs import Unread, read_crop
+    from brain_mri.prediction.inputs import Unread, read_input
+    from brain_mri.workers import workers
 
     batch: list[tuple[Input, np.ndarray]] = []
-    for place, image in enumerate(images, start=1):
-        try:
-            data = image.read()
-            batch.append((image, read_crop(data, image.name, settings, slice)))
-            if slice is None and file_kind(data, image.name) == "NIfTI":
-                warn(f"{image.name}: the middle slice is taken; --slice N takes another")
-            if lacks_end(data):
-                warn(f"{image.name}: a JPEG without its end marker; its picture is whole")
-        except BadImage as error:
-            bad.append(Unread(image.name, str(error)))
-        if batch and (len(batch) == BATCH or place == len(images)):
-            yield [image for image, _ in batch], np.stack([crop for _, crop in batch])
-            batch = []
+    read = partial(read_input, settings=settings, slice=slice)
+    with workers(len(images) // MANY + 1) as pool:
+        for place, (image, found) in enumerate(zip(images, pool.map(read, images, CHUNK), strict=True), start=1):
+            if isinstance(found, Unread):
+                bad.append(found)
+            else:
+                batch.append((image, found.crop))
+                for remark in found.remarks:
+                    warn(f"{image.name}: {remark}")
+            if batch and (len(batch) == BATCH or place == len(images)):
+                yield [image for image, _ in batch], np.stack([crop for _, crop in batch])
+                batch = []
 
 
 def json_line(image: "Input", answer: "Answer") -> str:

@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from brain_mri.errors import UserError
-from brain_mri.images.badimage import Limits
+from brain_mri.images.badimage import BadImage, Limits
 from brain_mri.images.crop import crop
-from brain_mri.images.decode import decode_grey, read_file
+from brain_mri.images.decode import decode_grey, file_kind, read_file
+from brain_mri.images.picture import lacks_end
 from brain_mri.params import Crop
 from brain_mri.sources.container import opened
 from brain_mri.sources.names import find_file
@@ -32,6 +33,13 @@ class Unread(NamedTuple):
 
     name: str
     reason: str
+
+
+class Read(NamedTuple):
+    """An image as the crop gives it, uint8 (size, size), and what a person should know of how it was read."""
+
+    crop: np.ndarray
+    remarks: list[str]
 
 
 @contextmanager
@@ -77,3 +85,18 @@ def _rows(table: Path, limits: Limits) -> list[Input]:
 def read_crop(data: bytes, name: str, settings: Crop, slice: int | None = None) -> np.ndarray:
     """Decode one image file and crop it as the training images are: uint8 (size, size). Raises BadImage."""
     return crop(decode_grey(data, Limits(settings.min_side, settings.max_pixels), name, slice), settings)
+
+
+def read_input(image: Input, settings: Crop, slice: int | None = None) -> Read | Unread:
+    """Read and crop one image, `slice` of a NIfTI volume; runs in a worker process."""
+    remarks = []
+    try:
+        data = image.read()
+        found = read_crop(data, image.name, settings, slice)
+        if slice is None and file_kind(data, image.name) == "NIfTI":
+            remarks.append("the middle slice is taken; --slice N takes another")
+        if lacks_end(data):
+            remarks.append("a JPEG without its end marker; its picture is whole")
+    except BadImage as error:
+        return Unread(image.name, str(error))
+    return Read(found, remarks)

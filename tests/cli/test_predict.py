@@ -201,7 +201,9 @@ def test_a_table_names_the_images(call: Call) -> None:
     assert code == 2 and "it needs path, and other columns are left out" in line
 
 
-def test_a_batch_answers_what_it_can(call: Call) -> None:
+@pytest.mark.parametrize("many", [300, 1], ids=["read here", "read by other processes"])
+def test_a_batch_answers_what_it_can(many: int, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("brain_mri.cli.predict.MANY", many)
     write_discs("in", 2)
     Path("in/a.scan").write_text("no image")
     Path("in/empty.png").touch()
