@@ -87,6 +87,9 @@ def exact(grey: np.ndarray) -> dict[str, bytes]:
         "window about 0.dcm": dicom(
             twelve, 12, RescaleSlope=1, RescaleIntercept=-2040, WindowCenter=0, WindowWidth=4081
         ),
+        "window about 0, without slope.dcm": dicom(
+            twelve, 12, RescaleIntercept=-2040, WindowCenter=0, WindowWidth=4081
+        ),
         "windows, the second without width.dcm": dicom(twelve, 12, WindowCenter=[2040, 9], WindowWidth=[4081, 0]),
         "windows, the first without width.dcm": dicom(twelve, 12, WindowCenter=[9, 2040], WindowWidth=[0, 4081]),
         "windows, the first of one value.dcm": dicom(twelve, 12, WindowCenter=[-900, 2040], WindowWidth=[5, 4081]),
@@ -128,6 +131,7 @@ def alike(grey: np.ndarray) -> dict[str, bytes]:
         "float64.tif": tiff(grey / 255),
         "float64, WhiteIsZero.tif": tiff(-(grey / 255), white_is_zero=True),
         "int8.tif": tiff((grey.astype(int) - 128).astype("i1")),
+        "int8, WhiteIsZero.tif": tiff((127 - grey.astype(int)).astype("i1"), white_is_zero=True),
         "int16.tif": tiff(grey.astype("<i2") * 100 - 5000),
         "int16, WhiteIsZero.tif": tiff(5000 - grey.astype("<i2") * 100, white_is_zero=True),
         "uint32.tif": tiff(grey.astype("<u4") * 1_000_000),
@@ -136,6 +140,7 @@ def alike(grey: np.ndarray) -> dict[str, bytes]:
         "JPEG.dcm": dicom(grey, syntax=JPEGBaseline8Bit, pixels=encapsulate([picture(grey, "JPEG", quality=100)])),
         "no window.dcm": dicom(more),
         "no window, MONOCHROME1.dcm": dicom(4080 - twelve, 12, PhotometricInterpretation="MONOCHROME1"),
+        "no window, falling, without intercept.dcm": dicom(4080 - twelve, 12, RescaleSlope=-1),
         "no window, falling.dcm": dicom(4080 - twelve, 12, RescaleSlope=-1, RescaleIntercept=4080),
         "no window, padded.dcm": dicom(padded(more.astype("<i2"), -32768), PixelPaddingValue=-32768),
         "no window, padded, MONOCHROME1.dcm": dicom(

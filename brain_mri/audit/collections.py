@@ -113,3 +113,5 @@ def _describe_one(image: Input, limits: Limits) -> tuple[str, Description] | str
         return hashlib.sha256(data).hexdigest(), describe(decode_grey(data, limits, image.name))
     except BadImage as error:
         return str(error)
+    except OSError as error:  # one that may not be read is no reason to leave the others
+        return f"cannot be read ({error.strerror})"

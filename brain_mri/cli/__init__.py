@@ -7,7 +7,12 @@ imported inside `main`, so that --help and a misspelt option are answered at onc
 import argparse
 import difflib
 import importlib
+import os
 import sys
+from pathlib import Path
+
+# OpenCV explains over several lines what it does not read; the command says it in one.
+os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
 
 COMMANDS = {
     "predict": "classify images",
@@ -47,4 +52,19 @@ def main() -> None:
 
 def warn(line: str) -> None:
     """Print a line on stderr, headed by the command's name."""
-    print(f"{sys.argv[0]}: {line}", file=sys.stderr)
+    print(f"{sys.argv[0]}: {one_line(line)}", file=sys.stderr)
+
+
+def one_line(text: str) -> str:
+    """Return a text with line ends, which names of files may have, as `\\n`."""
+    return "\\n".join(text.splitlines())
+
+
+def check_file_to_write(option: str, path: Path) -> None:
+    """Raise UserError where a folder or a device stands in the place of the file that an option names: what is written
+    would take the device's place."""
+    from brain_mri.errors import UserError
+
+    if path.exists() and not path.is_file():
+        kind = "folder" if path.is_dir() else "device"
+        raise UserError(f"{option} {path}: a {kind} stands there, and a file is to be written; name one")

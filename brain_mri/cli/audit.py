@@ -17,6 +17,7 @@ With several collections the images that count are those with a copy in a collec
 import argparse
 from pathlib import Path
 
+TABLES_AND_PAGE = "pairs.csv", "groups.csv", "unread.csv", "audit.html"
 SEARCH, NEIGHBOURS = 0.75, 16  # as in params.yaml
 
 
@@ -36,7 +37,7 @@ def main(options: argparse.Namespace) -> None:
     from brain_mri.audit.collections import describe_collections, open_collections
     from brain_mri.audit.findings import GROUP_COLUMNS, Audited, group_rows, sentences
     from brain_mri.audit.page import render
-    from brain_mri.cli import warn
+    from brain_mri.cli import check_file_to_write, warn
     from brain_mri.copies.descriptions import read_descriptions
     from brain_mri.copies.duplicates import PAIR_COLUMNS, find_pairs, pair_rows
     from brain_mri.errors import UserError
@@ -49,6 +50,10 @@ def main(options: argparse.Namespace) -> None:
     out, limits = options.out, Limits()
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out}: a file stands there, and tables and a page go into a folder; name one")
+    if options.keep:
+        check_file_to_write("--keep", options.keep)
+    for name in TABLES_AND_PAGE:
+        check_file_to_write("--out", out / name)
     with (
         open_collections(options.collections, limits) as collections,
         tempfile.TemporaryDirectory(prefix="brain-mri-audit-") as scratch,

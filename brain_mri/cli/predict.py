@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from brain_mri.cli import warn
+from brain_mri.cli import one_line, warn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,7 +125,7 @@ def batches(
 
 def json_line(image: "Input", answer: "Answer") -> str:
     rounded = {name: round(value, 6) for name, value in answer.probabilities.items()}
-    unicode = str(sys.stdout.encoding).lower().startswith("utf")
+    unicode = str(getattr(sys.stdout, "encoding", None)).lower().startswith("utf")
     return json.dumps({"path": image.name, **vars(answer), "probabilities": rounded}, ensure_ascii=not unicode)
 
 
@@ -139,7 +139,8 @@ class Table:
         self.header = self.row.format("image", "predicted", *classes, "remark") + "\n"
 
     def line(self, image: "Input", answer: "Answer") -> str:
-        name = image.name if len(image.name) <= WIDEST else f"...{image.name[3 - WIDEST :]}"
+        name = one_line(image.name)
+        name = name if len(name) <= WIDEST else f"...{name[3 - WIDEST :]}"
         shares = [f"{value:.3f}" for value in answer.probabilities.values()]
         others = f"{', '.join(answer.not_excluded)} not excluded" if answer.not_excluded else ""
         remark = "; ".join(filter(None, [answer.warning, TO_A_PERSON if answer.abstain else "", others]))

@@ -11,6 +11,8 @@ result of its own. A part that the study does not have is left out, with a line 
 import argparse
 from pathlib import Path
 
+from brain_mri.cli import check_file_to_write
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -30,6 +32,8 @@ def make(folder: Path, out: Path | None) -> None:
     from brain_mri.report.page import LIMIT, render
     from brain_mri.report.study import load
 
+    if out:
+        check_file_to_write("--out", out)
     study = load(folder)
     page = render(study).encode()
     if len(page) > LIMIT:

@@ -107,11 +107,14 @@ def _grey(dataset, stored: np.ndarray) -> np.ndarray:  # type: ignore[no-untyped
 
         values = plain = apply_modality_lut(stored, dataset)
     else:
-        slope, intercept = (_numbers(dataset, key)[:1] for key in ("RescaleSlope", "RescaleIntercept"))
-        usable = bool(slope and intercept and slope[0])
-        values = stored * slope[0] + intercept[0] if usable else stored
+        # Some files have one of the two alone, though PS3.3 C.11.1 asks for both; without either the line is 1, 0.
+        slope, intercept = (
+            (_numbers(dataset, key) or [default])[0]
+            for key, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0))
+        )
+        values = stored * slope + intercept if slope else stored
         # A rising line changes no picture: the stored values may be the 8-bit one.
-        plain = values if usable and slope[0] < 0 else stored
+        plain = values if slope < 0 else stored
     grey = _windowed(dataset, values.astype(np.float64), padding, inverted)
     grey = to_grey(plain, padding) if grey is None else grey
     grey = 255 - grey if inverted else grey

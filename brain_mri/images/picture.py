@@ -65,8 +65,8 @@ def decode_picture(data: bytes, limits: Limits) -> np.ndarray:
     `levels.to_grey`. Raises BadImage."""
     header = _header(data, limits)
     unended = lacks_end(data)
-    if unended:  # what some cameras and senders leave away, and every reader does without
-        data += JPEG_END
+    if unended:  # what some cameras and senders leave away, half or whole, and every reader does without
+        data = data.rstrip(JPEG_END[:1]) + JPEG_END
     # A grey JPEG decoded as colour and back is the same grey, at twice the time.
     grey_jpeg = header.kind == "JPEG" and header.grey
     # OpenCV has no colour for TIFFs of floating point.
@@ -81,7 +81,7 @@ def decode_picture(data: bytes, limits: Limits) -> np.ndarray:
     height, width = pixels.shape[:2]
     if {height, width} != {header.height, header.width}:  # EXIF may have swapped them
         raise BadImage(Reason.WRONG_SIZE, f"{width}x{height} px, not {header.width}x{header.height}")
-    if header.inverted and pixels.dtype != np.uint8:  # OpenCV turns those of 8 bits alone
+    if header.inverted and pixels.itemsize > 1:  # OpenCV turns those of 8 bits alone, with and without sign
         pixels = np.invert(pixels) if pixels.dtype.kind in "iu" else -pixels
     if pixels.ndim == 3:
         levels = eight_bit(pixels)

@@ -99,4 +99,6 @@ def read_input(image: Input, settings: Crop, slice: int | None = None) -> Read |
             remarks.append("a JPEG without its end marker; its picture is whole")
     except BadImage as error:
         return Unread(image.name, str(error))
+    except OSError as error:  # one that may not be read is no reason to leave the others
+        return Unread(image.name, f"cannot be read ({error.strerror})")
     return Read(found, remarks)

@@ -30,6 +30,7 @@ ENDINGS = {
     *("ini", "jar", "js", "json", "lnk", "log", "md", "ods", "odt", "pdf", "ppt", "pptx", "py", "rtf", "sh", "tsv"),
     *("txt", "url", "xls", "xlsx", "xml", "yaml", "yml"),
 }
+SYSTEMS_OWN = {"__MACOSX", "$RECYCLE.BIN", "System Volume Information", "@eaDir"}  # folders of Finder, Windows, a NAS
 MAX_ENTRIES = 500_000
 MAX_BYTES = 64 * 2**30  # unpacked, of all files together
 NOT_FETCHED = "link to a file that is not there, which git annex get, datalad get or dvc checkout brings"
@@ -94,7 +95,7 @@ class Container:
     def within(self, tops: set[str]) -> "Container":
         """The same without its one enclosing folder, should it have one that is not among `tops`."""
         folders = {entry.top for entry in self.entries} - {""}
-        if len(folders) != 1 or folders & tops or any(entry.path in tops for entry in self.entries):
+        if len(folders) != 1 or folders & tops or any(entry.path.lower() in tops for entry in self.entries):
             return self
         prefix = f"{folders.pop()}/"
         inside = [
@@ -122,7 +123,7 @@ def locate(name: str, downloads: Path, hint: str = "") -> Path:
     folders = list(dict.fromkeys(root / inside for root in roots))
     for folder in folders:
         for place in (find_file(folder, f"{name}.zip"), find_file(folder, name)):
-            if place.exists():
+            if place.exists() or place.is_symlink():
                 return place
     raise UserError(
         f"data set {name!r}: neither {name}.zip nor a folder {name} in {' or '.join(map(str, folders))}"
@@ -144,6 +145,8 @@ def opened(source: Path, limits: Limits) -> Iterator[Container]:
             archive = zipfile.ZipFile(source)
         with archive:
             yield _zip(source, archive, limits, source.stat().st_size)
+    elif is_dangling(source):
+        raise UserError(f"{source}: {NOT_FETCHED}")
     else:
         raise UserError(f"{source}: not there, or neither a zip nor a folder; put a zip or a folder there")
 
@@ -158,11 +161,16 @@ def opened_zip(data: bytes, name: str, limits: Limits) -> Iterator[Container]:
         yield _zip(source, archive, limits, len(data))
 
 
+def is_dangling(path: Path) -> bool:
+    """Whether a path is a link to nothing: what is left of a file whose content was not fetched."""
+    return path.is_symlink() and not path.exists()
+
+
 def _is_ignored(path: str) -> bool:
     """Whether a file is an operating system's own: Finder's and Explorer's, and any hidden one."""
     parts = PurePosixPath(path).parts
     return (
-        "__MACOSX" in parts
+        not SYSTEMS_OWN.isdisjoint(parts)
         or PurePosixPath(path).name.lower() in ("thumbs.db", "desktop.ini", "icon\r")
         or any(part.startswith(".") for part in parts)
     )
@@ -182,7 +190,7 @@ def _folder(source: Path, limits: Limits) -> Container:
             entries.append(Entry(normal_path(relative), path.read_bytes))
         except BadImage as error:
             shown = normal_path(relative).encode(errors="backslashreplace").decode()
-            reason = str(error) if path.exists() or not path.is_symlink() else NOT_FETCHED
+            reason = NOT_FETCHED if is_dangling(path) else str(error)
             refused.append(Refused(shown, reason, path.lstat().st_size))
     entries.sort(key=lambda entry: entry.path)
     return Container(source, entries, sorted(refused, key=lambda file: file.path), ignored)
@@ -262,6 +270,8 @@ def _check_zip(source: Path, members: Sequence[tuple[str, zipfile.ZipInfo]], siz
 def _damage_named(source: Path) -> Iterator[None]:
     try:
         yield
+    except PermissionError:
+        raise  # says nothing of the zip
     # zipfile passes on whatever the parsers and decoders beneath it raise.
     except Exception as error:
         raise UserError(

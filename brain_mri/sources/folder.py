@@ -1,12 +1,13 @@
 """The user's own images: a folder a class, or a CSV; a folder or a zip; any classes, any format that can be read."""
 
+import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from brain_mri.errors import UserError
 from brain_mri.images.badimage import Limits, Refused
-from brain_mri.sources.container import Container, Entry, opened
+from brain_mri.sources.container import NOT_FETCHED, Container, Entry, is_dangling, opened
 from brain_mri.sources.names import normal_path
 from brain_mri.sources.raw import Fetched, Offer, write_raw
 from brain_mri.sources.table import Row, nearest, read_table
@@ -23,6 +24,7 @@ def unpack(source: Path, data: Path, classes: Sequence[str], limits: Limits) -> 
     Raises UserError for a class without images, a label that is no class, a missing file, a patient in two splits, and
     a mask of another size.
     """
+    check_spelling(classes)
     columns = ("path", "label"), ("split", "patient", "mask")
     with opened_with_table(source, limits, classes, *columns) as (container, rows):
         if rows is None:
@@ -35,7 +37,13 @@ def unpack(source: Path, data: Path, classes: Sequence[str], limits: Limits) -> 
                 )
         _check_splits(rows)
         offers, refused = row_offers(rows, container, {name: name for name in classes}, "label")
-        require_classes(str(source), {offer.label for offer in offers}, classes)
+        found = {offer.label for offer in offers}
+        held = {file.path: file for file in refused}
+        for name in classes:
+            paths = [normal_path(row["path"]) for row in rows if row["label"] == name]
+            if name not in found and paths:
+                raise none_usable(str(source), name, [held[path] for path in paths])
+        require_classes(str(source), found, classes)
         return Fetched(write_raw(offers, data, limits), refused)
 
 
@@ -70,19 +78,31 @@ def folder_offers(container: Container, classes: Sequence[str], parts: Sequence[
                 found.add(label)
                 offers.append(Offer(name.replace("/", "-"), label, part, entry.read))
         for name in set(classes) - found:
-            if held := [file for file in container.refused if file.path.startswith(f"{prefix}{name}/")]:
-                raise UserError(
-                    f"{source / part}: no image of class {name!r} can be used, its {len(held)} files are refused; the "
-                    f"first, {held[0].path}: {held[0].reason}"
-                )
+            if held := [file for file in container.refused if f"{file.path}/".startswith(f"{prefix}{name}/")]:
+                raise none_usable(str(source / part), name, held)
         require_classes(str(source / part), found, classes, folders=True)
     return offers
+
+
+def check_spelling(classes: Iterable[str], key: str = "dataset.classes") -> None:
+    """Raise UserError for a class in NFD, which a name that is copied on macOS is in: what a source has is in NFC."""
+    for name in classes:
+        if not unicodedata.is_normalized("NFC", name):
+            raise UserError(f"{key}: {name!r} has its accents as characters of their own (NFD); type it anew, in NFC")
+
+
+def none_usable(where: str, name: str, refused: Sequence[Refused]) -> UserError:
+    return UserError(
+        f"{where}: no image of class {name!r} can be used, its {len(refused)} files are refused; the first, "
+        f"{refused[0].path}: {refused[0].reason}"
+    )
 
 
 def require_classes(
     where: str, found: Iterable[str], classes: Collection[str], key: str = "dataset.classes", folders: bool = False
 ) -> None:
     """Raise UserError for a class that is not among those found, and for a folder that is no class."""
+    check_spelling(classes, key)
     others = set(found) - set(classes)
     for name in classes:
         if name not in found:
@@ -101,14 +121,28 @@ def opened_with_table(
     """Open a folder, a zip, or the folder of a CSV; with it the rows of the CSV, should there be one."""
     beside = source.suffix.lower() == ".csv"
     if beside and not source.is_file():
-        raise UserError(f"{source}: not there; name a CSV, a folder or a zip")
+        what = NOT_FETCHED if is_dangling(source) else "not there; name a CSV, a folder or a zip"
+        raise UserError(f"{source}: {what}")
     with opened(source.parent if beside else source, limits) as container:
         if not beside:
             container = container.within({*tops, TABLE})
-        wanted = normal_path(source.name) if beside else TABLE
-        table = next((entry for entry in container.entries if entry.path == wanted), None)
-        name = str(container.source / wanted)
+        table = _table(container, normal_path(source.name) if beside else None)
+        name = str(container.source / table.path) if table else ""
         yield container, read_table(table.read(), name, required, optional) if table else None
+
+
+def _table(container: Container, named: str | None) -> Entry | None:
+    """The table that is named, else the one at the container's top, whatever the case of its name: one that is passed
+    over would leave its splits and patients unnoticed. Raises UserError for one that cannot be read, and for two."""
+    if named is not None:
+        return next((entry for entry in container.entries if entry.path == named), None)
+    for file in container.refused:
+        if file.path.lower() == TABLE:
+            raise UserError(f"{container.source / file.path}: {file.reason}")
+    tables = [entry for entry in container.entries if entry.path.lower() == TABLE]
+    if len(tables) > 1:
+        raise UserError(f"{container.source}: {' and '.join(entry.path for entry in tables)}; keep one of them")
+    return tables[0] if tables else None
 
 
 def row_offers(

@@ -1,5 +1,6 @@
 """Images from any source to `data/raw`, their masks to `data/masks`, whole or not at all."""
 
+import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from brain_mri.images.decode import decode_mask, image_shape
 
 LONGEST_NAME = 200  # bytes; file systems allow 255, and the mask's name is longer than the image's
 FORBIDDEN = '<>:"/\\|?*'  # what one file system or another does not allow in a name
+DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9¹²³])\s*(\.|$)", re.IGNORECASE)  # on Windows, whatever the ending
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def safe_name(name: str) -> str:
     # The end stays: it may name the format.
     short = unicodedata.normalize("NFC", name).encode(errors="replace")[-LONGEST_NAME:].decode(errors="ignore")
     changed = "".join("_" if mark in FORBIDDEN or not mark.isprintable() else mark for mark in short)
-    return changed.strip(" .") or "_"
+    changed = changed.strip(" .") or "_"
+    return f"_{changed}" if DEVICE.match(changed) else changed
 
 
 def _paths(offers: Sequence[Offer]) -> list[str]:

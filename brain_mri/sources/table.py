@@ -14,14 +14,16 @@ from brain_mri.sources.names import normal_path
 
 MAX_BYTES = 256 * 2**20  # of a table, unpacked
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+EXCEL = "a line 'sep=,' above its header"
 Row = dict[str, str]  # cells by column, stripped, in NFC; under "place" the file and line, for messages
 
 
 def read_table(data: bytes, name: str, required: Sequence[str], optional: Sequence[str] = ()) -> list[Row]:
-    """Rows of a UTF-8 CSV with a header; a missing optional column reads as "", other columns are left out.
+    """Rows of a UTF-8 CSV with a header; a missing optional column reads as "", other columns are left out. `Path` is
+    `path`: a split or a patient that is passed over for its capital would go unnoticed.
 
-    Raises UserError for a table without rows, without a required column, with a line that is too short or too long,
-    with an empty required cell, or with a `path` whose `normal_path` an earlier line has.
+    Raises UserError for a table without rows, without a required column, with one twice, with a line that is too short
+    or too long, with an empty required cell, or with a `path` whose `normal_path` an earlier line has.
     """
     rows: list[Row] = []
     seen: set[str] = set()
@@ -29,12 +31,18 @@ def read_table(data: bytes, name: str, required: Sequence[str], optional: Sequen
         text = unicodedata.normalize("NFC", data.decode("utf-8-sig"))
         if "\0" in text:
             raise csv.Error("a zero byte in it")
+        if used := _separator(text, required):
+            needs = ", ".join(required)
+            raise UserError(f"{name}: {used}; save it with commas, and {needs} in the first line")
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        header = [column.strip() for column in reader.fieldnames or []]
+        header = [column.strip().lower() for column in reader.fieldnames or []]
         reader.fieldnames = header
         for column in required:
             if column not in header:
                 raise _column_missing(name, column, header, required, optional)
+        for column in (*required, *optional):
+            if header.count(column) > 1:
+                raise UserError(f"{name}: {header.count(column)} columns {column!r}; which one is meant? keep one")
         for cells in reader:
             place = f"{name}, line {reader.line_num}"
             if None in cells or None in cells.values():
@@ -54,14 +62,25 @@ def read_table(data: bytes, name: str, required: Sequence[str], optional: Sequen
     return rows
 
 
+def _separator(text: str, required: Sequence[str]) -> str:
+    """What stands between the cells in the place of commas, in words; "" for a table with commas."""
+    first = next(iter(text.lstrip().splitlines()), "")
+    if first.lower().startswith("sep="):
+        return next((f"{words} between its cells" for mark, words in SEPARATORS.items() if mark in first), EXCEL)
+    if set(required) <= _cells(first, ","):
+        return ""
+    used = (mark for mark in SEPARATORS if _cells(first, mark) & set(required) and mark in first)
+    return next((f"{SEPARATORS[mark]} between its cells" for mark in used), "")
+
+
+def _cells(line: str, mark: str) -> set[str]:
+    return {cell.strip().lower() for cell in next(csv.reader([line], delimiter=mark), [])}
+
+
 def _column_missing(
     name: str, column: str, header: Sequence[str], required: Sequence[str], optional: Sequence[str]
 ) -> UserError:
     needs = ", ".join(required)
-    used = next((mark for mark in SEPARATORS if any(mark in cell for cell in header)), None)
-    if used or (header and header[0].startswith("sep=")):
-        what = f"{SEPARATORS[used]} between its cells" if used else "a line 'sep=,' above its header"
-        return UserError(f"{name}: {what}; save it with commas, and {needs} in the first line")
     may = f", may have {', '.join(optional)}" if optional else ""
     return UserError(
         f"{name}: no column {column!r}{nearest(column, header)}; it needs {needs}{may}, and other columns are left out"

@@ -1,6 +1,7 @@
 """`brain-mri audit`: what it writes, what it says, what ends in one line; and that it leaves every image alone."""
 
 import csv
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,6 +87,20 @@ def test_what_cannot_be_read_is_listed_and_fails(call: Call) -> None:
     assert [row["path"] for row in rows("audit/unread.csv")] == ["train/broken.png"]
 
 
+def test_what_may_not_be_read_is_listed_too(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_two()
+    read = Path.read_bytes
+
+    def failing(path: Path) -> bytes:
+        if path.name == "2.png":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", failing)
+    code, _, (line,) = call("train", "test.zip")
+    assert code == 1 and "train/2.png: cannot be read (Permission denied)" in line
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -93,11 +108,20 @@ def test_what_cannot_be_read_is_listed_and_fails(call: Call) -> None:
         (["nowhere"], "no such file"),
         (["train", "--same", "2"], "--same 2.0"),
         (["train", "--out", "test.zip"], "a file stands there"),
+        (["train", "--keep", "train"], "--keep train: a folder stands there"),
+        (["train", "--keep", "."], "--keep .: a folder stands there"),
+        (["train", "--keep", "pipe"], "--keep pipe: a device stands there"),
+        (["train", "--out", "taken"], "taken/groups.csv: a folder stands there"),
     ],
 )
 def test_a_user_s_error_is_one_line_and_writes_nothing(call: Call, arguments: list[str], words: str) -> None:
+    """The family: what is to be read is not there or not right; what is to be written has a folder, a file, a pipe or a
+    device in its place, which stays there."""
     write_two()
+    os.mkfifo("pipe")
+    Path("taken/groups.csv").mkdir(parents=True)
     code, out, (line,) = call(*arguments)
     assert (code, out) == (2, [])
     assert words in line
+    assert Path("pipe").is_fifo() and [path.name for path in Path("taken").iterdir()] == ["groups.csv"]
     assert not Path("audit").exists()

@@ -20,6 +20,7 @@ import pydicom
 import pytest
 from commands import run_command
 
+from bench.containers import tiff
 from brain_mri.errors import UserError
 from brain_mri.evaluation.calibration import apply_temperature
 from brain_mri.files import write_json, write_png
@@ -230,6 +231,44 @@ def test_what_a_terminal_cannot_show_is_written_as_its_number(study: Path, tmp_p
         assert done.returncode == 1, done.stderr
         assert shown in done.stdout and "\\xf6.png: empty" in done.stderr
         assert not options or json.loads(done.stdout)["path"].endswith("ü.png")
+
+
+def test_a_file_that_may_not_be_read_leaves_the_others(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The family: a file without the right to read it, on a disk or a network that fails, among others."""
+    write_discs("in", 2)
+    read = Path.read_bytes
+
+    def failing(path: Path) -> bytes:
+        if path.name == "disc_0.png":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", failing)
+    code, out, err = call("in", "--json")
+    assert code == 1
+    assert [json.loads(line)["path"] for line in out] == ["in/disc_1.png"]
+    assert "in/disc_0.png: cannot be read (Permission denied)" in err[0]
+    code, out, (line,) = call("in/disc_0.png")
+    assert (code, out) == (2, []) and "Permission denied" in line
+
+
+def test_a_name_of_several_lines_is_one(call: Call) -> None:
+    Path("in").mkdir()
+    write_png("in/a\nb.png", disc(0))
+    Path("in/c\nd.png").touch()
+    code, out, err = call("in")
+    assert (code, len(out), len(err)) == (1, 2, 2)
+    assert out[1].startswith("in/a\\nb.png ") and "in/c\\nd.png: empty" in err[0]
+
+
+def test_what_opencv_cannot_read_is_one_line(study: Path, tmp_path: Path) -> None:
+    """Of TIFF's types 16-bit floating point is one; OpenCV itself explains at length, unless it is told not to."""
+    (tmp_path / "half.tif").write_bytes(tiff(disc(0).astype("f2")))
+    words = [sys.executable, "-m", "brain_mri", "predict", "--study", str(study), str(tmp_path / "half.tif")]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert "half.tif: cannot be decoded: TIFF" in line
 
 
 @pytest.mark.parametrize("where", ["file", "file/below"])

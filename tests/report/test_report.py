@@ -375,6 +375,11 @@ def test_what_is_broken_ends_in_one_line(study: Path, spoil: Callable[[Path], No
     assert not (study / "report.html").exists()
 
 
+def test_a_folder_in_the_place_of_the_page_is_one_line(study: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--out .*: a folder stands there"):
+        make(study, tmp_path)
+
+
 def test_the_command_writes_the_same_small_page_each_time(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make(study, None)
     make(study, study / "other" / "page.html")

@@ -18,15 +18,22 @@ from brain_mri.sources.container import locate
 
 CLASSES = ("glioma", "notumor")
 FILES = {f"{part}/{label}/{number}.png": png(number) for part in COUNTS for label in CLASSES for number in range(2)}
-CLUTTER = {".DS_Store": b"x", "Training/Thumbs.db": b"x", "__MACOSX/Training/glioma/._0.png": b"x", "README.txt": b"x"}
+CLUTTER = {
+    "$RECYCLE.BIN/a/b.png": b"x",
+    "System Volume Information/x": b"x",
+    ".DS_Store": b"x",
+    "Training/Thumbs.db": b"x",
+    "__MACOSX/Training/glioma/._0.png": b"x",
+    "README.txt": b"x",
+}
 
 
 def test_zip_repacked_zip_and_folder_are_the_same_data(tmp_path):
     cluttered = {**FILES, **CLUTTER}
     sources = {
         write_zip(tmp_path / "plain.zip", FILES): 0,
-        write_zip(tmp_path / "repacked.zip", {f"set/{name}": cluttered[name] for name in reversed(cluttered)}): 4,
-        write_folder(tmp_path / "folder", cluttered): 4,
+        write_zip(tmp_path / "repacked.zip", {f"set/{name}": cluttered[name] for name in reversed(cluttered)}): 6,
+        write_folder(tmp_path / "folder", cluttered): 6,
         write_folder(tmp_path / "enclosed", {f"top/{name}": data for name, data in FILES.items()}): 0,
     }
     prints = set()

@@ -98,8 +98,16 @@ WRONG = {
     "short line": (lines(A), "line 2: another number of cells"),
     "long line": (lines(f"{A},cat scan,,,,,"), "line 2: another number of cells"),
     "empty path": (lines(",cat scan,,,"), "line 2: no path"),
+    "column twice": ("path,label,label\na,b,c\n", "2 columns 'label'"),
+    "patient in two, in capitals": (
+        f"Path,LABEL,Split,Patient\n{A},cat scan,train,p7\n{B},tümör,test,p7\n",
+        "line 3: patient 'p7' is in train",
+    ),
     "column misspelt": ("path,labels\na,b\n", r"no column 'label' \(is it 'labels'\?\)"),
     "semicolons": ("path;label\na;b\n", "semicolons between its cells; save it with commas, and path, label in"),
+    "semicolons and quotes, as R writes them": ('"path";"label"\n"a";"b"\n', "semicolons between its cells"),
+    "tabs and quotes": ('"path"\t"label"\n"a"\t"b"\n', "tabs between its cells"),
+    "Excel's line of semicolons": ("sep=;\npath;label\na;b\n", "semicolons between its cells"),
     "tabs": ("path\tlabel\na\tb\n", "tabs between its cells"),
     "Excel's line": ("sep=,\npath,label\na,b\n", "'sep=,' above its header"),
     "zero byte": ("path,label\na\0,b\n", "not a CSV"),
@@ -167,6 +175,47 @@ def test_a_data_set_of_links_is_one_of_files(tmp_path, store):
     ]
 
 
+@pytest.mark.parametrize("name", ["labels.csv", "Labels.CSV"])
+def test_a_table_is_never_passed_over(tmp_path, name):
+    """The family: a table in another case, one that is a link whose content was not fetched, two of them. Images in a
+    folder a class beside it must not be taken without it: its labels, splits and patients would be lost."""
+    swapped = f"path,label\n{A},tümör\n{B},cat scan\n".encode()
+    top = write_folder(tmp_path / "mine", {**FILES, name: swapped})
+    packed = write_zip(tmp_path / "mine.zip", {f"top/{path}": data for path, data in {**FILES, name: swapped}.items()})
+    for number, source in enumerate((top, packed)):
+        records = unpack(source, tmp_path / str(number), CLASSES, LIMITS).records
+        assert [record.path for record in records] == ["cat scan/a.png", "tümör/a.png"]
+        assert written(tmp_path / str(number) / "raw")["tümör/a.png"] == png(1)
+    (top / name).unlink()
+    (top / name).symlink_to(".git/annex/objects/none")
+    with pytest.raises(UserError, match=f"{name}: link to a file that is not there"):
+        unpack(top, tmp_path, CLASSES, LIMITS)
+    write_folder(tmp_path / "two", {**FILES, "labels.csv": swapped, "LABELS.csv": swapped})
+    with pytest.raises(UserError, match=r"LABELS\.csv and labels\.csv; keep one"):
+        unpack(tmp_path / "two", tmp_path, CLASSES, LIMITS)
+    assert not (tmp_path / "raw").exists()
+
+
+def test_a_link_to_nothing_is_called_one(tmp_path):
+    """The family: a row's image, a class, a table that is named, a folder and a zip that were not fetched."""
+    source = write_folder(
+        tmp_path / "mine", {B: png(1), "labels.csv": f"path,label\n{A},cat scan\n{B},tümör\n".encode()}
+    )
+    (source / "cat scan").mkdir()
+    (source / A).symlink_to("none")
+    other = write_folder(tmp_path / "other", {B: png(1)})
+    (other / "cat scan").symlink_to("none")
+    for name in ("table.csv", "folder", "packed.zip"):
+        (tmp_path / name).symlink_to("none")
+    for place, words in (
+        (source, "'cat scan' can be used, its 1 files are refused; the first, cat scan/a.png: link to a file"),
+        (other, "'cat scan' can be used, its 1 files are refused; the first, cat scan: link to a file"),
+        *((tmp_path / name, f"{name}: link to a file") for name in ("table.csv", "folder", "packed.zip")),
+    ):
+        with pytest.raises(UserError, match=words):
+            unpack(place, tmp_path, CLASSES, LIMITS)
+
+
 def test_links_without_their_files_are_told_from_an_empty_folder(tmp_path):
     source = write_folder(tmp_path / "mine", {A: png(1)})
     (source / "tümör").mkdir()
@@ -193,6 +242,15 @@ def test_names_have_one_form(tmp_path, form, spell):
     ]
     folders = write_folder(tmp_path / "other", {normalize(form, name): files[name] for name in (A, B)})
     assert [record.path for record in unpack(folders, tmp_path, CLASSES, LIMITS).records] == [A, B]
+
+
+@pytest.mark.parametrize("table", [lines(f"{A},cat scan,,,", f"{B},tümör,,,"), ""])
+def test_a_class_in_nfd_is_told(tmp_path, table):
+    """As a folder's name is that was copied on macOS into params.yaml; it looks like the one in NFC."""
+    files = {**FILES, "labels.csv": table.encode()} if table else FILES
+    source = write_folder(tmp_path / "mine", files)
+    with pytest.raises(UserError, match=r"dataset\.classes: .*NFD"):
+        unpack(source, tmp_path, [normalize("NFD", name) for name in CLASSES], LIMITS)
 
 
 def test_two_files_of_one_name_are_told(tmp_path):

@@ -64,7 +64,17 @@ def test_names_that_collide_or_lead_out_of_the_folder(tmp_path):
     assert safe_name("Tr-no_1019.jpg") == "Tr-no_1019.jpg"
 
 
-@pytest.mark.parametrize("label", ["..", "a/b", "", ".hidden", "tab\t"])
+def test_names_that_windows_keeps_for_devices_are_changed(tmp_path):
+    """The family: CON, PRN, AUX, NUL, COM1 to COM9, LPT1 to LPT9, in any case, with any ending or none."""
+    kept = ["con.png", "NUL", "Aux.tar.png", "com1.png", "LPT9", "prn .png"]
+    assert [safe_name(name) for name in kept] == [f"_{name}" for name in kept]
+    for name in ("icon.png", "con-1.png", "console.png", "com10.png", "com.png", "aux1.png"):
+        assert safe_name(name) == name
+    (record,) = write_raw([offer("con.png")], tmp_path, LIMITS)
+    assert record.path == "Training/glioma/_con.png"
+
+
+@pytest.mark.parametrize("label", ["..", "a/b", "", ".hidden", "tab\t", "Con", "nul.a"])
 def test_a_label_that_is_no_folder_name_is_refused(tmp_path, label):
     with pytest.raises(UserError, match="label"):
         write_raw([offer("a.png", label)], tmp_path, LIMITS)
