@@ -34,10 +34,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from brain_mri.decoding.decode import read_grey
 from brain_mri.errors import UserError, run
 from brain_mri.images.badimage import Limits
 from brain_mri.images.dataset import read_records
-from brain_mri.images.decode import read_grey
 from brain_mri.prediction.inputs import read_crop
 from brain_mri.prediction.study import Study, open_study
 
@@ -142,6 +142,18 @@ def alike(grey: np.ndarray) -> dict[str, bytes]:
         "no window, MONOCHROME1.dcm": dicom(4080 - twelve, 12, PhotometricInterpretation="MONOCHROME1"),
         "no window, falling, without intercept.dcm": dicom(4080 - twelve, 12, RescaleSlope=-1),
         "no window, falling.dcm": dicom(4080 - twelve, 12, RescaleSlope=-1, RescaleIntercept=4080),
+        "no window, falling in a functional group.dcm": dicom(
+            4080 - twelve,
+            12,
+            SharedFunctionalGroupsSequence=[
+                items(PixelValueTransformationSequence=[items(RescaleSlope=-1, RescaleIntercept=4080)])
+            ],
+        ),
+        "table that falls.dcm": dicom(
+            4080 - twelve,
+            12,
+            VOILUTSequence=[items(LUTDescriptor=[4096, 0, 12], LUTData=(4095 - np.arange(4096, dtype="<u2")).tobytes())],
+        ),
         "no window, padded.dcm": dicom(padded(more.astype("<i2"), -32768), PixelPaddingValue=-32768),
         "no window, padded, MONOCHROME1.dcm": dicom(
             padded(9000 - more.astype("<i2"), -2000), PixelPaddingValue=-2000, PhotometricInterpretation="MONOCHROME1"
@@ -194,8 +206,7 @@ def dicom(
     dataset.HighBit, dataset.PixelRepresentation = dataset.BitsStored - 1, int(values.dtype.kind == "i")
     compress = syntax == RLELossless
     dataset.file_meta.TransferSyntaxUID = UID(ExplicitVRLittleEndian if compress else syntax)
-    for key, value in elements.items():
-        setattr(dataset, key, value)
+    dataset.update(items(**elements))
     dataset.PixelData = pixels or values.tobytes()
     dataset["PixelData"].VR = "OW" if dataset.BitsAllocated > 8 else "OB"
     dataset["PixelData"].is_undefined_length = bool(pixels) and syntax.is_encapsulated
@@ -204,6 +215,14 @@ def dicom(
     stream = BytesIO()
     dataset.save_as(stream, enforce_file_format=True)
     return stream.getvalue()
+
+
+def items(**elements: Any) -> Dataset:
+    """An item of a sequence."""
+    item = Dataset()
+    for key, value in elements.items():
+        setattr(item, key, value)
+    return item
 
 
 def bare(data: bytes) -> bytes:

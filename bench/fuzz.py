@@ -24,10 +24,10 @@ import numpy as np
 from bench import mutations
 from bench.mutations import CLASSES, WORDS, mutate, mutate_dicom, mutate_text, mutate_tiff, zipped
 from bench.turns import ROOT
+from brain_mri.decoding.decode import decode_grey, image_shape, read_grey
 from brain_mri.errors import UserError
 from brain_mri.images.badimage import BadImage, Limits
 from brain_mri.images.dataset import read_records
-from brain_mri.images.decode import decode_grey, image_shape, read_grey
 from brain_mri.params import load_params
 from brain_mri.sources import archive, external, figshare, folder, outlines
 from brain_mri.sources.container import opened

@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from bench.answering import serve
+from brain_mri.decoding.decode import read_grey
 from brain_mri.files import write_png
 from brain_mri.images.badimage import Limits
 from brain_mri.images.crop import cut_out, find_head
-from brain_mri.images.decode import read_grey
 from brain_mri.params import Crop, load_params
 from brain_mri.workers import workers
 

@@ -57,7 +57,9 @@ def run(main: Callable[[], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        # Of two names the second is what was to be written; the first is a temporary file.
+        named = error.filename2 or error.filename
+        where = f"{named}: " if named else ""
         what = os.strerror(error.errno) if error.errno else " ".join(str(error).split()) or type(error).__name__
         message, code = f"{where}{what}; {REMEDIES.get(error.errno or 0, REMEDY)}, then run again", 2
     except MemoryError:

@@ -18,12 +18,12 @@ import numpy as np
 
 from brain_mri import results
 from brain_mri.copies.descriptions import Description, describe, write_descriptions
+from brain_mri.decoding.decode import decode_grey, read_file
 from brain_mri.errors import UserError, run
 from brain_mri.files import progress, read_csv, replacing, write_csv, write_png
 from brain_mri.images.badimage import BadImage, Limits, Refused
 from brain_mri.images.crop import cut, cut_out, find_head, resize_mask
 from brain_mri.images.dataset import ImageRecord, read_records, write_records
-from brain_mri.images.decode import decode_grey, read_file
 from brain_mri.params import Crop, load_params
 from brain_mri.workers import workers
 

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.special import softmax
 
 from brain_mri import results
+from brain_mri.decoding.decode import read_grey
 from brain_mri.errors import UserError, run
 from brain_mri.evaluation import calibration, errors, selective
 from brain_mri.figures import data, evaluation, explanations, probing
@@ -25,7 +26,6 @@ from brain_mri.files import read_arrays, read_csv, replacing
 from brain_mri.images.badimage import Limits
 from brain_mri.images.crop import cut_out, find_head
 from brain_mri.images.dataset import Sample, labels_of, load_images, read_records, read_samples
-from brain_mri.images.decode import read_grey
 from brain_mri.params import PIPELINES, Params, load_params
 from brain_mri.statistics.metrics import confusion_matrix
 

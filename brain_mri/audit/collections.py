@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from brain_mri.copies.descriptions import Description, describe, write_descriptions
+from brain_mri.decoding.decode import decode_grey
 from brain_mri.errors import UserError
 from brain_mri.files import progress
 from brain_mri.images.badimage import BadImage, Limits
-from brain_mri.images.decode import decode_grey
 from brain_mri.images.groups import Integers
 from brain_mri.prediction.inputs import Input, Unread, list_inputs
 from brain_mri.sources.names import find_file

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from brain_mri.decoding.decode import decode_grey, file_kind, read_file
+from brain_mri.decoding.picture import lacks_end
 from brain_mri.errors import UserError
 from brain_mri.images.badimage import BadImage, Limits
 from brain_mri.images.crop import crop
-from brain_mri.images.decode import decode_grey, file_kind, read_file
-from brain_mri.images.picture import lacks_end
 from brain_mri.params import Crop
 from brain_mri.sources.container import opened
 from brain_mri.sources.names import find_file

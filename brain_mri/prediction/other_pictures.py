@@ -20,8 +20,8 @@ import sklearn.datasets
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from brain_mri.decoding.decode import read_grey
 from brain_mri.images.badimage import Limits
-from brain_mri.images.decode import read_grey
 from brain_mri.images.levels import stretch
 
 Rng = np.random.Generator

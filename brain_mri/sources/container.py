@@ -18,9 +18,9 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from brain_mri.decoding.decode import check_file
 from brain_mri.errors import UserError
 from brain_mri.images.badimage import BadImage, Limits, Reason, Refused
-from brain_mri.images.decode import check_file
 from brain_mri.sources.names import find_file, normal_path
 
 # What lies beside images, and no one takes for one: names without an ending, and endings.

@@ -9,11 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from brain_mri.decoding.decode import image_shape, read_file, read_grey
 from brain_mri.errors import UserError
 from brain_mri.files import progress, write_bytes
 from brain_mri.images.badimage import BadImage, Limits
 from brain_mri.images.dataset import ImageRecord
-from brain_mri.images.decode import image_shape, read_file, read_grey
 from brain_mri.sources.names import normal_path
 from brain_mri.sources.raw import mask_png
 from brain_mri.sources.table import read_table_file

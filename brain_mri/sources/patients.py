@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from brain_mri.decoding.decode import read_grey
 from brain_mri.errors import UserError
 from brain_mri.images.badimage import BadImage, Limits
 from brain_mri.images.crop import resize
 from brain_mri.images.dataset import ImageRecord
-from brain_mri.images.decode import read_grey
 from brain_mri.sources.names import normal_path
 from brain_mri.sources.table import read_table_file
 

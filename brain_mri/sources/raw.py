@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
+from brain_mri.decoding.decode import decode_mask, image_shape
 from brain_mri.errors import UserError
 from brain_mri.files import progress, replacing
 from brain_mri.images.badimage import BadImage, Limits, Refused
 from brain_mri.images.dataset import ImageRecord
-from brain_mri.images.decode import decode_mask, image_shape
 
 LONGEST_NAME = 200  # bytes; file systems allow 255, and the mask's name is longer than the image's
 FORBIDDEN = '<>:"/\\|?*'  # what one file system or another does not allow in a name

@@ -6,12 +6,12 @@ import cv2
 import matplotlib
 import numpy as np
 
+from brain_mri.decoding.decode import decode_grey, file_kind
+from brain_mri.decoding.picture import decode_picture
 from brain_mri.errors import UserError
 from brain_mri.heatmaps import HEAT_MAPS
 from brain_mri.images.badimage import BadImage, Limits, Reason
 from brain_mri.images.crop import crop, cut_out, find_head
-from brain_mri.images.decode import decode_grey, file_kind
-from brain_mri.images.picture import decode_picture
 from brain_mri.pages import data_uri
 from brain_mri.prediction.classifier import Classifier
 from brain_mri.sources.container import opened_zip

@@ -6,8 +6,8 @@ import published
 import pytest
 from pictures import LIMITS, encoded, png, write_folder, write_zip, written
 
+from brain_mri.decoding.decode import read_grey
 from brain_mri.errors import UserError
-from brain_mri.images.decode import read_grey
 from brain_mri.sources.external import describe, unpack
 
 MASK = np.zeros((40, 48), np.uint8)

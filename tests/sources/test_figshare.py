@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from pictures import LIMITS, write_folder, write_zip, written
 
+from brain_mri.decoding.decode import read_grey
 from brain_mri.errors import UserError
 from brain_mri.images.badimage import BadImage, Limits
 from brain_mri.images.crop import cut, find_head, resize, resize_mask
-from brain_mri.images.decode import read_grey
 from brain_mri.images.levels import stretch
 from brain_mri.params import load_params
 from brain_mri.sources.figshare import SOURCE, read_slice, unpack

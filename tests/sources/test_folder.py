@@ -8,9 +8,9 @@ import pytest
 from pictures import LIMITS, encoded, grey, png, write_folder, write_zip, written
 from pydicom.data import get_testdata_file
 
+from brain_mri.decoding.decode import read_grey
 from brain_mri.errors import UserError
 from brain_mri.images.dataset import ImageRecord
-from brain_mri.images.decode import read_grey
 from brain_mri.sources.folder import unpack
 from brain_mri.sources.names import find_file
 

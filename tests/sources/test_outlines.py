@@ -7,9 +7,9 @@ import published
 import pytest
 from pictures import LIMITS, encoded, grey, write_folder, written
 
+from brain_mri.decoding.decode import decode_grey
 from brain_mri.errors import UserError
 from brain_mri.images.dataset import ImageRecord
-from brain_mri.images.decode import decode_grey
 from brain_mri.sources import outlines
 from brain_mri.sources.outlines import fit, rasterise, read_outlines, write_outline_masks
 

@@ -17,10 +17,10 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import MPEG2MPML, UID, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless
 
 from bench.containers import HOT, RIM, WHOLE, alike, bare, dicom, exact, nifti, picture, tiff
+from brain_mri.decoding.decode import decode_grey, image_shape
 from brain_mri.errors import UserError
 from brain_mri.images.badimage import BadImage, Reason
 from brain_mri.images.crop import crop
-from brain_mri.images.decode import decode_grey, image_shape
 from brain_mri.images.levels import stretch, to_grey
 from brain_mri.params import load_params
 from brain_mri.phantoms.phantom import phantom

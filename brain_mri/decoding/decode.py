@@ -23,11 +23,11 @@ from typing import Literal
 
 import numpy as np
 
+from brain_mri.decoding.dicom import decode_dicom, is_dicom
+from brain_mri.decoding.kinds import other_kinds_named
+from brain_mri.decoding.nifti import decode_nifti, is_nifti
+from brain_mri.decoding.picture import decode_picture, is_picture, picture_shape
 from brain_mri.images.badimage import BadImage, Limits, Reason
-from brain_mri.images.dicom import decode_dicom, is_dicom
-from brain_mri.images.kinds import other_kinds_named
-from brain_mri.images.nifti import decode_nifti, is_nifti
-from brain_mri.images.picture import decode_picture, is_picture, picture_shape
 
 
 def read_grey(path: Path, limits: Limits, slice: int | None = None, root: Path | None = None) -> np.ndarray:

@@ -8,9 +8,9 @@ import pytest
 from pictures import LIMITS
 from PIL import Image, features
 
+from brain_mri.decoding.decode import decode_grey
+from brain_mri.decoding.kinds import READ
 from brain_mri.images.badimage import BadImage, Reason
-from brain_mri.images.decode import decode_grey
-from brain_mri.images.kinds import READ
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 48), dtype=np.uint8)
 

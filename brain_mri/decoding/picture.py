@@ -26,7 +26,7 @@ PHOTOMETRIC, WHITE_IS_ZERO, STRIPS_OR_TILES = 262, 0, ((273, 279), (324, 325))  
 MOST_READS = 1_000_000  # of a file; a GIF of the largest size takes some hundred thousand
 PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-EXIF = re.compile(rb"exif", re.IGNORECASE)
+EXIF = b"Exif", b"eXIf", b"EXIF"  # of JPEG, PNG, WebP
 SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # the first marker that is neither stuffing nor a restart
 JPEG_SCAN, JPEG_END = b"\xff\xda", b"\xff\xd9"
 ALIEN = bytes(range(17, 241, 5))  # picture data that no picture continues with
@@ -53,7 +53,7 @@ def is_picture(data: bytes) -> bool:
 def picture_shape(data: bytes, limits: Limits) -> tuple[int, int]:
     """(height, width) of the picture as it is shown. Raises BadImage."""
     header = _header(data, limits)
-    if header.kind != "TIFF" and not EXIF.search(data):
+    if header.kind != "TIFF" and not any(mark in data for mark in EXIF):
         return header.height, header.width
     # It may be shown turned.
     height, width = decode_picture(data, limits).shape

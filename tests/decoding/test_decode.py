@@ -15,10 +15,10 @@ from pictures import LIMITS
 from PIL import Image
 from pydicom.data import get_testdata_file
 
+from brain_mri.decoding.decode import decode_grey, decode_mask, image_shape, read_grey
+from brain_mri.decoding.picture import lacks_end
 from brain_mri.images.badimage import BadImage, Limits, Reason
-from brain_mri.images.decode import decode_grey, decode_mask, image_shape, read_grey
 from brain_mri.images.levels import stretch
-from brain_mri.images.picture import lacks_end
 
 
 def smooth(seed: int = 0, height: int = 90, width: int = 120, channels: int = 1) -> np.ndarray:

@@ -39,6 +39,7 @@ def decode_dicom(data: bytes, limits: Limits) -> np.ndarray:
                 dataset.file_meta.TransferSyntaxUID = (
                     ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
                 )
+            _take_from_groups(dataset)
             _check_dicom(dataset, limits)
             stored = _pixels(dataset)
             if stored.shape != (dataset.Rows, dataset.Columns):
@@ -49,6 +50,16 @@ def decode_dicom(data: bytes, limits: Limits) -> np.ndarray:
     # A damaged file makes the parser fail in any way at all, and its messages may quote the file's contents.
     except Exception as error:
         raise BadImage(Reason.UNDECODABLE, f"DICOM, {type(error).__name__}") from None
+
+
+def _take_from_groups(dataset) -> None:  # type: ignore[no-untyped-def]
+    """Give the dataset what enhanced files keep of their one frame in functional groups (PS3.3 C.7.6.16): rescaling,
+    windows."""
+    for groups in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
+        for group in list(dataset.get(groups) or [])[:1]:
+            for name in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
+                for item in list(group.get(name) or [])[:1]:
+                    dataset.update({element.tag: element for element in item if element.tag not in dataset})
 
 
 def _check_dicom(dataset, limits: Limits) -> None:  # type: ignore[no-untyped-def]
@@ -116,7 +127,8 @@ def _grey(dataset, stored: np.ndarray) -> np.ndarray:  # type: ignore[no-untyped
         # A rising line changes no picture: the stored values may be the 8-bit one.
         plain = values if slope < 0 else stored
     grey = _windowed(dataset, values.astype(np.float64), padding, inverted)
-    grey = to_grey(plain, padding) if grey is None else grey
+    if grey is None:
+        grey = to_grey(-plain.astype(np.float64) if _table_falls(dataset) else plain, padding)
     grey = 255 - grey if inverted else grey
     grey[padding] = 0
     return grey
@@ -130,6 +142,18 @@ def _padding(dataset, stored: np.ndarray) -> np.ndarray:  # type: ignore[no-unty
     # Some files give the value without the sign that it has among the pixels.
     low, high = sorted(np.array((ends[0] + ends[1])[place], np.int64).astype(stored.dtype) for place in (0, -1))
     return (low <= stored) & (stored <= high)
+
+
+def _table_falls(dataset) -> bool:  # type: ignore[no-untyped-def]
+    """Whether the file asks to be seen through a table (PS3.3 C.11.2.1.1) that makes high values dark. What else the
+    table does is a change of contrast, in whose place stands the stretch."""
+    from pydicom.pixels import apply_voi
+
+    for table in list(dataset.get("VOILUTSequence") or [])[:1]:
+        entries, first, _ = map(int, table.LUTDescriptor)
+        low, high = apply_voi(np.array([first, first + (entries or 65536) - 1]), dataset)
+        return bool(high < low)
+    return False
 
 
 def _numbers(dataset, key: str) -> list[float]:  # type: ignore[no-untyped-def]
