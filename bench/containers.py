@@ -119,6 +119,7 @@ def alike(grey: np.ndarray) -> dict[str, bytes]:
     """Files by name that hold the picture, as in `exact`, with other levels: what is black and white is not said."""
     sixteen, twelve = grey.astype("<u2"), grey.astype("<u2") * 16
     more = twelve * 2 + 7
+    falling = {"LUTDescriptor": [4096, 0, 12], "LUTData": np.arange(4095, -1, -1, "<u2").tobytes()}
     return {
         "colour, quality 100.jpg": picture(np.dstack([grey] * 3), "JPEG", quality=100, subsampling=0),
         "grey, quality 100.jpg": picture(grey, "JPEG", quality=100),
@@ -149,11 +150,7 @@ def alike(grey: np.ndarray) -> dict[str, bytes]:
                 items(PixelValueTransformationSequence=[items(RescaleSlope=-1, RescaleIntercept=4080)])
             ],
         ),
-        "table that falls.dcm": dicom(
-            4080 - twelve,
-            12,
-            VOILUTSequence=[items(LUTDescriptor=[4096, 0, 12], LUTData=(4095 - np.arange(4096, dtype="<u2")).tobytes())],
-        ),
+        "table that falls.dcm": dicom(4080 - twelve, 12, VOILUTSequence=[items(**falling)]),
         "no window, padded.dcm": dicom(padded(more.astype("<i2"), -32768), PixelPaddingValue=-32768),
         "no window, padded, MONOCHROME1.dcm": dicom(
             padded(9000 - more.astype("<i2"), -2000), PixelPaddingValue=-2000, PhotometricInterpretation="MONOCHROME1"

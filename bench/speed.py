@@ -7,6 +7,7 @@
     python -m bench.speed --quick                           # a minute or two: does it run? Its numbers mean nothing
 
 crop          contour crop, resize and write, against the paper's way of one loop
+predict       brain-mri predict on files, against its network alone and one loop of OpenCV and onnxruntime
 step          a training step of ResNet-50 and the compact network, against Keras and PyTorch as their users write it
 augmentation  its share of a step, against Keras's layers
 memory        the peak of a training on 7,023 images, against Keras on float32 arrays
@@ -34,6 +35,7 @@ from bench.machine import describe
 from bench.turns import ROOT, Failed, Runs, Way, take_turns
 from brain_mri.errors import UserError, run
 from brain_mri.files import read_json, write_json
+from brain_mri.prediction.study import open_study
 
 KERAS, TORCH, LAYERS = "Keras's fit", "PyTorch, channels last, bfloat16", "Keras's layers in tf.data"
 KERAS_NEEDS, TENSORFLOW = ("keras", "tensorflow"), {"KERAS_BACKEND": "tensorflow"}
@@ -211,8 +213,29 @@ def memory(settings: Settings) -> list[Line]:
     return [Line(what, "MiB", ours, f"{KERAS} from float32 arrays", theirs, better="less")]
 
 
+def predict(settings: Settings) -> list[Line]:
+    """Of the default study, whose models must be there."""
+    study = open_study()
+    with tempfile.TemporaryDirectory() as temporary:
+        images = Path(temporary)
+        for label, name, data in image_files(24 if settings.quick else 7023):
+            (images / f"{label}-{name}").write_bytes(data)
+        count = len(list(images.iterdir()))
+        loop = images, study.onnx, study.card.image_size
+        alone, users = "its network alone, crops ready", "OpenCV and onnxruntime, one loop, no crop"
+        ways = [
+            Way("ours", "our_predict", ("whole", images)),
+            Way(alone, "our_predict", ("network", images)),
+            Way(users, "peers.onnx_loop", loop, ("cv2", "onnxruntime")),
+        ]
+        found = {name: rate(runs, count) for name, runs in take_turns(ways, settings.repeats, settings.peers).items()}
+    what = f"predict: {count} {kind()}, {study.params.model.network}, {study.card.image_size} px"
+    return [Line(what, "images/s", found["ours"], other, found[other]) for other in (alone, users)]
+
+
 ROWS: dict[str, Callable[[Settings], list[Line]]] = {
     "crop": crop,
+    "predict": predict,
     "step": step,
     "augmentation": augmentation,
     "memory": memory,

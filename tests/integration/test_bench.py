@@ -38,7 +38,7 @@ def test_quick_row_is_printed_and_written_and_others_stay(tmp_path: Path) -> Non
 def test_unknown_row_is_one_line() -> None:
     done = call("croop")
     assert done.returncode == 2
-    assert "no row croop; there are crop, step" in done.stderr
+    assert "no row croop; there are crop, predict, step" in done.stderr
 
 
 @pytest.fixture
