@@ -5,9 +5,11 @@ import importlib.metadata
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pytest
+from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 from settings import network as build
 
 from brain_mri.errors import UserError
@@ -77,18 +79,25 @@ def test_imagenet_weights_offline_end_in_one_line(monkeypatch: pytest.MonkeyPatc
         build("resnet50", weights="imagenet")
 
 
-def test_imagenet_weights_reach_every_layer_of_resnet50(monkeypatch: pytest.MonkeyPatch) -> None:
-    def drawn(weights: str | None, **how: Any) -> keras.Model:
-        model = untaught(weights=None, **how)
-        if weights:
-            model.set_weights([np.full_like(values, 0.5) for values in model.get_weights()])
-        return model
-
-    untaught = keras.applications.ResNet50
-    monkeypatch.setattr(keras.applications, "ResNet50", drawn)
+def test_imagenet_weights_of_resnet50_come_from_keras_s_own_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file that Keras fetches once, with other numbers in it: its format, its names, their order."""
+    own = keras.applications.ResNet50(include_top=False, weights=None)
+    own.set_weights([np.full_like(values, number) for number, values in enumerate(own.get_weights())])
+    file = tmp_path / "models/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    file.parent.mkdir()
+    with h5py.File(file, "w") as opened:
+        save_weights_to_hdf5_group(opened, own)
+    hashes = {"resnet50": ("", hashlib.md5(file.read_bytes()).hexdigest())}
+    monkeypatch.setattr("keras.src.applications.resnet.WEIGHTS_HASHES", hashes)
+    monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(tmp_path))
     model = build("resnet50", 32, weights="imagenet")
-    body = [weight for layer in model.layers if layer.name.startswith("conv") for weight in layer.weights]
-    assert len(body) == 318 and all((weight == 0.5).all() for weight in map(keras.ops.convert_to_numpy, body))
+    taught = [layer for layer in own.layers if layer.weights]
+    assert sum(len(layer.weights) for layer in taught) == 318
+    for layer in taught:
+        for ours, keras_own in zip(model.get_layer(layer.name).get_weights(), layer.get_weights(), strict=True):
+            np.testing.assert_array_equal(ours, keras_own)
 
 
 @pytest.mark.parametrize("network", ["efficientnet", "efficientnet_lesion"])
