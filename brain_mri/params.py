@@ -247,6 +247,7 @@ class Augment(Section):
 
 class Evaluate(Section):
     published: bool
+    mirrored: bool
     batch_size: Count
     resamples: Annotated[int, Field(ge=100, le=100_000)]
     seed: Seed

@@ -1,6 +1,7 @@
 """export: write each network as ONNX, for predictions and for programs that do not know Keras.
 
-Reads   models/{noaug,aug}.keras, data/split/test.csv, data/cropped, params `dataset.classes`, `model.image_size`.
+Reads   models/{noaug,aug}.keras, data/split/test.csv, data/cropped, params `dataset.classes`, `model.image_size`,
+        `evaluate.mirrored`.
 Writes  models/{noaug,aug}.onnx, after comparing their answers to Keras's on every test image; their metadata say how
         to crop an image, the classes and the temperature.
 """
@@ -37,8 +38,9 @@ def main() -> None:
         model, card = load_for(params.dataset.classes, source)
         model = in_float32(model)
         digest = hashlib.sha256(source.read_bytes()).hexdigest()
-        export(model, target, card, digest)
-        network, exported = with_all_outputs(model, card["temperature"]), Network(target, digest, params.train.threads)
+        export(model, target, card, digest, params.evaluate.mirrored)
+        network = with_all_outputs(model, card["temperature"], params.evaluate.mirrored)
+        exported = Network(target, digest, params.train.threads)
         worst = 0.0
         for batch, expected in predict_batches(network, images):
             found = exported.run(batch)

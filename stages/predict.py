@@ -21,7 +21,7 @@ SPLITS = {"val": OWN, "test": OWN, "external": EXTERNAL}
 def main() -> None:
     params = load_params()
     set_up(params.train.threads)
-    classes, size = params.dataset.classes, params.model.image_size
+    classes, size, asked = params.dataset.classes, params.model.image_size, params.evaluate
     images = {
         name: load_images(read_samples(f"data/split/{name}.csv"), size, folder) for name, folder in SPLITS.items()
     }
@@ -31,7 +31,7 @@ def main() -> None:
             model, card = load_for(classes, f"models/{pipeline}.keras")
             no_logits = np.empty((0, len(classes)), np.float32)
             logits = {
-                name: predict_logits(model, array, params.evaluate.batch_size) if len(array) else no_logits
+                name: predict_logits(model, array, asked.batch_size, asked.mirrored) if len(array) else no_logits
                 for name, array in images.items()
             }
             write_arrays(folder / f"{pipeline}.npz", {**logits, "temperature": np.array(card["temperature"])})

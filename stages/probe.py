@@ -61,7 +61,8 @@ def main() -> None:
     said = {}
     for pipeline in progress(PIPELINES, "probe"):
         model, _ = load_for(params.dataset.classes, f"models/{pipeline}.keras")
-        said[pipeline], features = predict_with_features(model, shown, params.evaluate.batch_size)
+        asked = params.evaluate
+        said[pipeline], features = predict_with_features(model, shown, asked.batch_size, asked.mirrored)
         rates, moved = probe_rates(subject, clear, said[pipeline], params), transplants(subject, said[pipeline], params)
         measured[pipeline] = {
             "verdict": shortcuts.verdict(pipeline, rates["inpainted"], moved, params.dataset.negative),

@@ -89,10 +89,13 @@ def in_order(examples: Examples, classes: int, batch_size: int, negative: int | 
     return Batches(lambda batch, epoch: examples[batch], classes, indices, batch_size, negative=negative)
 
 
-def predict_logits(model: keras.Model, images: np.ndarray, batch_size: int) -> np.ndarray:
-    """Return logits, float32 (N, classes), for images, uint8 (N, size, size, 1); memory is bounded by the batch."""
+def predict_logits(model: keras.Model, images: np.ndarray, batch_size: int, mirrored: bool = False) -> np.ndarray:
+    """Return logits, float32 (N, classes), for images, uint8 (N, size, size, 1); memory is bounded by the batch.
+
+    `mirrored`: the mean of those of each image and of its mirror image."""
     unlabelled = Examples(images, np.zeros(len(images), int))
-    return logits_of(model).predict(feed(in_order(unlabelled, model.output.shape[-1], batch_size)), verbose=0)
+    logits = logits_of(model).predict(feed(in_order(unlabelled, model.output.shape[-1], batch_size)), verbose=0)
+    return (logits + predict_logits(model, images[:, :, ::-1], batch_size)) / 2 if mirrored else logits
 
 
 def logits_of(model: keras.Model) -> keras.Model:

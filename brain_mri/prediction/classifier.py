@@ -48,7 +48,9 @@ class Classifier:
         else:
             from brain_mri.prediction.outputs import predict_all, with_all_outputs
 
-            self._predict = partial(predict_all, with_all_outputs(load_keras(study), study.card.temperature))
+            mirrored = study.params.evaluate.mirrored
+            network = with_all_outputs(load_keras(study), study.card.temperature, mirrored)
+            self._predict = partial(predict_all, network)
         self.detector = novelty.load(study.guard) if study.guard else None
         self._explainer: Explainer | None = None
 

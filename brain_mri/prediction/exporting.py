@@ -28,13 +28,13 @@ is softmax(logits / temperature), in the order of classes; `probabilities` is th
 device."""
 
 
-def export(model: keras.Model, path: Path | str, card: Mapping[str, Any], digest: str) -> None:
+def export(model: keras.Model, path: Path | str, card: Mapping[str, Any], digest: str, mirrored: bool = False) -> None:
     """Write a network with a layer `logits` as ONNX; the same network and card give the same bytes.
 
-    Input: `image`, float32 (N, size, size, 1), 0 to 255. Outputs: those of `outputs.with_all_outputs`. The file's
-    metadata are the card's entries, each as JSON; `how_to`, in words; and `keras_sha256`, `digest`: the SHA-256 of the
-    file that holds `model`."""
-    network = with_all_outputs(model, card["temperature"])
+    Input: `image`, float32 (N, size, size, 1), 0 to 255. Outputs: those of `outputs.with_all_outputs`, which explains
+    `mirrored`. The file's metadata are the card's entries, each as JSON; `how_to`, in words; and `keras_sha256`,
+    `digest`: the SHA-256 of the file that holds `model`."""
+    network = with_all_outputs(model, card["temperature"], mirrored)
     network(np.zeros((1, *model.input.shape[1:]), np.float32))  # Keras exports only what has been called
     with replacing(path) as temporary:
         # The converter warns of NumPy's names and prints where it has written.

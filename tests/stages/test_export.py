@@ -79,11 +79,12 @@ def untrained(network: str, **more: object) -> keras.Model:
     return model
 
 
+@pytest.mark.parametrize("mirrored", [False, True], ids=["", "mirrored"])
 @pytest.mark.parametrize("network", ["compact", "compact_lesion"])
-def test_answers_are_keras_s(network: str, tmp_path: Path) -> None:
+def test_answers_are_keras_s(network: str, mirrored: bool, tmp_path: Path) -> None:
     model = untrained(network, standardise=True, negative=2)
-    export(model, tmp_path / "network.onnx", CARD, "d")
-    expected = predict_all(with_all_outputs(model, 1.7), IMAGES)
+    export(model, tmp_path / "network.onnx", CARD, "d", mirrored)
+    expected = predict_all(with_all_outputs(model, 1.7, mirrored), IMAGES)
     found = Network(tmp_path / "network.onnx", "d").run(IMAGES)
     assert found.keys() == expected.keys() >= {"calibrated", "probabilities", "logits", "inner_0", "inner_3"}
     for name, values in expected.items():
