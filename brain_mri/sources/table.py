@@ -69,7 +69,7 @@ def _separator(text: str, required: Sequence[str]) -> str:
         return next((f"{words} between its cells" for mark, words in SEPARATORS.items() if mark in first), EXCEL)
     if set(required) <= _cells(first, ","):
         return ""
-    used = (mark for mark in SEPARATORS if _cells(first, mark) & set(required) and mark in first)
+    used = (mark for mark in SEPARATORS if mark in first and ("," not in first or _cells(first, mark) & set(required)))
     return next((f"{SEPARATORS[mark]} between its cells" for mark in used), "")
 
 
