@@ -43,7 +43,7 @@ def main() -> None:
     table = {}
     for pipeline in progress(PIPELINES, "guard"):
         model, card = load_for(params.dataset.classes, f"models/{pipeline}.keras")
-        network = with_all_outputs(model, card["temperature"], params.evaluate.mirrored)
+        network = with_all_outputs(model, card["temperature"])
         described = {
             name: np.concatenate([novelty.describe(*batch) for batch in predict_batches(network, part)])
             for name, part in images.items()
