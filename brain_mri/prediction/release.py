@@ -73,7 +73,9 @@ def write_release(study: Study, about: str, target: Path) -> dict[str, float]:
         shutil.copy(study.guard, folder / "models")
         shutil.copy(study.folder / "params.yaml", folder)
         for name in (study.pipeline, "gradcam", "dataset"):
-            shutil.copy(study.folder / f"metrics/{name}.json", folder / "metrics")
+            file = study.folder / f"metrics/{name}.json"
+            if name != "gradcam" or file.is_file():  # the page says how well maps point where that was measured
+                shutil.copy(file, folder / "metrics")
         (folder / "README.md").write_text(about)
         changed = compare(study, small)
         if worst := [f"{share:.2%} ({name})" for name, share in changed.items() if share > CHANGED]:
