@@ -147,10 +147,10 @@ def alike(grey: np.ndarray) -> dict[str, bytes]:
             4080 - twelve,
             12,
             SharedFunctionalGroupsSequence=[
-                items(PixelValueTransformationSequence=[items(RescaleSlope=-1, RescaleIntercept=4080)])
+                item(PixelValueTransformationSequence=[item(RescaleSlope=-1, RescaleIntercept=4080)])
             ],
         ),
-        "table that falls.dcm": dicom(4080 - twelve, 12, VOILUTSequence=[items(**falling)]),
+        "table that falls.dcm": dicom(4080 - twelve, 12, VOILUTSequence=[item(**falling)]),
         "no window, padded.dcm": dicom(padded(more.astype("<i2"), -32768), PixelPaddingValue=-32768),
         "no window, padded, MONOCHROME1.dcm": dicom(
             padded(9000 - more.astype("<i2"), -2000), PixelPaddingValue=-2000, PhotometricInterpretation="MONOCHROME1"
@@ -203,7 +203,7 @@ def dicom(
     dataset.HighBit, dataset.PixelRepresentation = dataset.BitsStored - 1, int(values.dtype.kind == "i")
     compress = syntax == RLELossless
     dataset.file_meta.TransferSyntaxUID = UID(ExplicitVRLittleEndian if compress else syntax)
-    dataset.update(items(**elements))
+    dataset.update(item(**elements))
     dataset.PixelData = pixels or values.tobytes()
     dataset["PixelData"].VR = "OW" if dataset.BitsAllocated > 8 else "OB"
     dataset["PixelData"].is_undefined_length = bool(pixels) and syntax.is_encapsulated
@@ -214,12 +214,12 @@ def dicom(
     return stream.getvalue()
 
 
-def items(**elements: Any) -> Dataset:
+def item(**elements: Any) -> Dataset:
     """An item of a sequence."""
-    item = Dataset()
+    dataset = Dataset()
     for key, value in elements.items():
-        setattr(item, key, value)
-    return item
+        setattr(dataset, key, value)
+    return dataset
 
 
 def bare(data: bytes) -> bytes:

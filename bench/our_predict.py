@@ -18,7 +18,7 @@ from brain_mri.images.badimage import Limits
 from brain_mri.images.crop import to_network
 from brain_mri.prediction.inputs import list_inputs
 from brain_mri.prediction.onnx_network import Network
-from brain_mri.prediction.study import open_study
+from brain_mri.prediction.study import Card, open_study
 
 
 def whole(images: Path) -> None:
@@ -28,8 +28,7 @@ def whole(images: Path) -> None:
         predict.main(parser.parse_args([str(images), "--json"]))
 
 
-def ready(images: Path) -> list[np.ndarray]:
-    card = open_study().card
+def ready(images: Path, card: Card) -> list[np.ndarray]:
     with list_inputs([images], None, Limits()) as (listed, bad):
         return [to_network(crops, card.image_size) for _, crops in predict.batches(listed, card.crop, None, bad)]
 
@@ -44,7 +43,7 @@ if __name__ == "__main__":
     if part == "whole":
         serve(lambda: whole(images))
     else:
-        study, batches = open_study(), ready(images)
+        study = open_study()
         assert study.onnx
-        network = Network(study.onnx, study.digest)
+        batches, network = ready(images, study.card), Network(study.onnx, study.digest)
         serve(lambda: run_all(network, batches))

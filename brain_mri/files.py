@@ -158,7 +158,7 @@ def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterato
     if sys.stderr.isatty():
         yield from tqdm(items, desc=what, total=total)
         return
-    total = total or len(items)  # type: ignore[arg-type]
+    total = len(items) if total is None else total  # type: ignore[arg-type]
     begin = shown = time.monotonic()
     for done, item in enumerate(items, start=1):
         yield item

@@ -26,7 +26,7 @@ from brain_mri.prediction.onnx_network import Network
 from brain_mri.prediction.outputs import predict_batches, with_all_outputs
 
 COMPARED = ("logits", "probabilities", "calibrated")
-TOLERANCE = 5e-4  # of probabilities, and of logits as a share of the largest
+TOLERANCE = 1e-4  # of probabilities, and of logits as a share of the largest
 
 
 def main() -> None:

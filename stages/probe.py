@@ -59,9 +59,9 @@ def main() -> None:
     shown = {"clean": subject.images, **changed, **corrupted, **by_source}
     measured: dict[str, dict] = {}
     said = {}
+    asked = params.evaluate
     for pipeline in progress(PIPELINES, "probe"):
         model, _ = load_for(params.dataset.classes, f"models/{pipeline}.keras")
-        asked = params.evaluate
         said[pipeline], features = predict_with_features(model, shown, asked.batch_size, asked.mirrored)
         rates, moved = probe_rates(subject, clear, said[pipeline], params), transplants(subject, said[pipeline], params)
         measured[pipeline] = {

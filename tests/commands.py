@@ -1,6 +1,7 @@
-"""Calling a subcommand of `brain-mri` within the test's own process."""
+"""Calling a subcommand of `brain-mri` within the test's own process, also where a file may not be read."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -19,3 +20,15 @@ def run_command(
         code = int(ended.code or 0)
     printed = capsys.readouterr()
     return code, printed.out.splitlines(), printed.err.splitlines()
+
+
+def forbid_reading(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let `Path.read_bytes` fail for files of this name, as without the right to read them."""
+    read = Path.read_bytes
+
+    def failing(path: Path) -> bytes:
+        if path.name == name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", failing)

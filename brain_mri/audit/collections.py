@@ -13,9 +13,9 @@ from brain_mri.copies.descriptions import Description, describe, write_descripti
 from brain_mri.decoding.decode import decode_grey
 from brain_mri.errors import UserError
 from brain_mri.files import progress
-from brain_mri.images.badimage import BadImage, Limits
+from brain_mri.images.badimage import Limits
 from brain_mri.images.groups import Integers
-from brain_mri.prediction.inputs import Input, Unread, list_inputs
+from brain_mri.prediction.inputs import UNREADABLE, Input, Unread, list_inputs
 from brain_mri.sources.names import find_file
 from brain_mri.workers import workers
 
@@ -91,8 +91,8 @@ def describe_collections(collections: Sequence[Collection], limits: Limits, fold
     with write_descriptions(folder) as write_description, workers(tasks) as pool:
         results = pool.map(work, (image for _, image in images), CHUNK)
         for (place, image), result in zip(images, progress(results, "described", len(images)), strict=True):
-            if isinstance(result, str):
-                collections[place].unread.append(Unread(image.name, result))
+            if isinstance(result, Unread):
+                collections[place].unread.append(result)
             else:
                 described.paths.append(image.name)
                 described.owners.append(place)
@@ -106,12 +106,10 @@ def describe_collections(collections: Sequence[Collection], limits: Limits, fold
     return described
 
 
-def _describe_one(image: Input, limits: Limits) -> tuple[str, Description] | str:
+def _describe_one(image: Input, limits: Limits) -> tuple[str, Description] | Unread:
     """The digest of the file and the description of the image, or why it cannot be read; runs in a worker."""
     try:
         data = image.read()
         return hashlib.sha256(data).hexdigest(), describe(decode_grey(data, limits, image.name))
-    except BadImage as error:
-        return str(error)
-    except OSError as error:  # one that may not be read is no reason to leave the others
-        return f"cannot be read ({error.strerror})"
+    except UNREADABLE as error:
+        return Unread.because(image, error)

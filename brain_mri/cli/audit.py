@@ -17,7 +17,6 @@ With several collections the images that count are those with a copy in a collec
 import argparse
 from pathlib import Path
 
-TABLES_AND_PAGE = "pairs.csv", "groups.csv", "unread.csv", "audit.html"
 SEARCH, NEIGHBOURS = 0.75, 16  # as in params.yaml
 
 
@@ -52,8 +51,9 @@ def main(options: argparse.Namespace) -> None:
         raise UserError(f"--out {out}: a file stands there, and tables and a page go into a folder; name one")
     if options.keep:
         check_file_to_write("--keep", options.keep)
-    for name in TABLES_AND_PAGE:
-        check_file_to_write("--out", out / name)
+    pairs, groups, unread, html = (out / name for name in ("pairs.csv", "groups.csv", "unread.csv", "audit.html"))
+    for file in (pairs, groups, unread, html):
+        check_file_to_write("--out", file)
     with (
         open_collections(options.collections, limits) as collections,
         tempfile.TemporaryDirectory(prefix="brain-mri-audit-") as scratch,
@@ -65,21 +65,20 @@ def main(options: argparse.Namespace) -> None:
         audited = Audited.of(images, find_pairs(descriptions, settings))
         lines, found = sentences(audited)
         page = render(audited, descriptions.thumbnails, lines)
-    write_csv(out / "pairs.csv", pair_rows(audited.pairs, images.paths), PAIR_COLUMNS)
-    write_csv(out / "groups.csv", group_rows(audited), GROUP_COLUMNS)
-    unread = [{"path": path, "reason": reason} for path, reason in images.unread]
-    write_csv(out / "unread.csv", unread, ["path", "reason"])
-    write_bytes(out / "audit.html", page.encode())
+    write_csv(pairs, pair_rows(audited.pairs, images.paths), PAIR_COLUMNS)
+    write_csv(groups, group_rows(audited), GROUP_COLUMNS)
+    write_csv(unread, ({"path": path, "reason": reason} for path, reason in images.unread), ["path", "reason"])
+    write_bytes(html, page.encode())
     if options.keep:
         kept = [path for path, keep in zip(images.paths, audited.keep, strict=True) if keep]
         # A CSV's paths are seen from its folder.
         write_csv(options.keep, ({"path": os.path.relpath(path, options.keep.parent)} for path in kept), ["path"])
-    print("\n".join([*lines, f"{out / 'audit.html'}: the pairs side by side"]))
-    if unread:
+    print("\n".join([*lines, f"{html}: the pairs side by side"]))
+    if images.unread:
         path, reason = images.unread[0]
-        warn(f"{len(unread):,} files could not be read ({out / 'unread.csv'}); the first, {path}: {reason}")
+        warn(f"{len(images.unread):,} files could not be read ({unread}); the first, {path}: {reason}")
     too_many = options.fail_above is not None and found > options.fail_above
     if too_many:
         warn(f"{found:,} images have a copy, and --fail-above allows {options.fail_above:,}")
-    if too_many or unread:
+    if too_many or images.unread:
         sys.exit(1)

@@ -56,10 +56,9 @@ def _take_from_groups(dataset) -> None:  # type: ignore[no-untyped-def]
     """Give the dataset what enhanced files keep of their one frame in functional groups (PS3.3 C.7.6.16): rescaling,
     windows."""
     for groups in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
-        for group in list(dataset.get(groups) or [])[:1]:
-            for name in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
-                for item in list(group.get(name) or [])[:1]:
-                    dataset.update({element.tag: element for element in item if element.tag not in dataset})
+        for name in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
+            item = _first(_first(dataset, groups), name)
+            dataset.update({element.tag: element for element in item if element.tag not in dataset})
 
 
 def _check_dicom(dataset, limits: Limits) -> None:  # type: ignore[no-untyped-def]
@@ -149,11 +148,19 @@ def _table_falls(dataset) -> bool:  # type: ignore[no-untyped-def]
     table does is a change of contrast, in whose place stands the stretch."""
     from pydicom.pixels import apply_voi
 
-    for table in list(dataset.get("VOILUTSequence") or [])[:1]:
-        entries, first, _ = map(int, table.LUTDescriptor)
-        low, high = apply_voi(np.array([first, first + (entries or 65536) - 1]), dataset)
-        return bool(high < low)
-    return False
+    table = _first(dataset, "VOILUTSequence")
+    if not table:
+        return False
+    entries, first, _ = map(int, table.LUTDescriptor)
+    low, high = apply_voi(np.array([first, first + (entries or 65536) - 1]), dataset)
+    return bool(high < low)
+
+
+def _first(dataset, sequence: str):  # type: ignore[no-untyped-def]
+    """The first item of a sequence, an empty one where there is none."""
+    from pydicom import Dataset
+
+    return (dataset.get(sequence) or [Dataset()])[0]
 
 
 def _numbers(dataset, key: str) -> list[float]:  # type: ignore[no-untyped-def]

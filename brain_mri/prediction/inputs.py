@@ -19,6 +19,8 @@ from brain_mri.sources.container import opened
 from brain_mri.sources.names import find_file
 from brain_mri.sources.table import read_table
 
+UNREADABLE = BadImage, OSError  # what is wrong with one image is no reason to leave the others
+
 
 @dataclass(frozen=True)
 class Input:
@@ -33,6 +35,11 @@ class Unread(NamedTuple):
 
     name: str
     reason: str
+
+    @classmethod
+    def because(cls, image: Input, error: Exception) -> "Unread":
+        """Of an image that raised one of UNREADABLE."""
+        return cls(image.name, f"cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error))
 
 
 class Read(NamedTuple):
@@ -97,8 +104,6 @@ def read_input(image: Input, settings: Crop, slice: int | None = None) -> Read |
             remarks.append("the middle slice is taken; --slice N takes another")
         if lacks_end(data):
             remarks.append("a JPEG without its end marker; its picture is whole")
-    except BadImage as error:
-        return Unread(image.name, str(error))
-    except OSError as error:  # one that may not be read is no reason to leave the others
-        return Unread(image.name, f"cannot be read ({error.strerror})")
+    except UNREADABLE as error:
+        return Unread.because(image, error)
     return Read(found, remarks)

@@ -5,6 +5,7 @@ Networks are asked through `predict_on_batch`: called like a function, Keras hol
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import keras
@@ -24,29 +25,32 @@ def with_all_outputs(model: keras.Model, temperature: float, mirrored: bool = Fa
     network with a lesion head `lesion_logits`, its map (N, h, w, classes). `mirrored`: logits, what follows from them
     and the map are the mean of those of the image and, turned back, of its mirror image."""
     outputs = dict(zip(model.output_names, model.outputs, strict=True))
-    averaged = {name: model.get_layer(name).output for name in ("logits", *([MAP] if has_lesion_map(model) else []))}
-    if mirrored:
-        of_mirror_image = keras.Model(model.input, averaged)(flip(model.input))
-        if MAP in averaged:
-            of_mirror_image[MAP] = flip(of_mirror_image[MAP])
-        averaged = {
-            name: keras.layers.Average(dtype="float32", name=f"mean_{name}")([own, of_mirror_image[name]])
-            for name, own in averaged.items()
-        }
-        softmax = keras.layers.Activation("softmax", dtype="float32", name="mean_probabilities")
-        outputs["probabilities"] = softmax(averaged["logits"])
-    logits = averaged["logits"]
-    # A layer, because Keras numbers operations over the whole process and refuses a number that the network has too.
-    calibrated = keras.layers.Activation("softmax", dtype="float32", name="calibrated")(logits / temperature)
-    outputs |= averaged | {"calibrated": calibrated}
+    outputs["logits"] = model.get_layer("logits").output
     for place, name in enumerate(ARCHITECTURES[model.name].inner_layers):
         outputs[f"inner_{place}"] = model.get_layer(name).output
+    if has_lesion_map(model):
+        outputs[MAP] = model.get_layer(MAP).output
+    # Layers, because Keras numbers operations over the whole process and refuses a number that the network has too.
+    softmax = partial(keras.layers.Activation, "softmax", dtype="float32")
+    if mirrored:
+        outputs = _with_mirror_images(model.input, outputs)
+        outputs["probabilities"] = softmax(name="mean_probabilities")(outputs["logits"])
+    outputs["calibrated"] = softmax(name="calibrated")(outputs["logits"] / temperature)
     return keras.Model(model.input, outputs, name=f"{model.name}_with_all_outputs")
 
 
-def flip(images: Any) -> Any:
-    """Return the mirror images of (N, H, W, C), left and right exchanged."""
-    return keras.ops.flip(images, axis=2)
+def _with_mirror_images(images: Any, outputs: dict[str, Any]) -> dict[str, Any]:
+    """Return the outputs of a network's images, logits and map averaged with those of their mirror images.
+
+    Both go through the network in one batch: as a second branch, ONNX runtime would compute it in other roundings."""
+    both = keras.Model(images, outputs)(keras.ops.concatenate([images, keras.ops.flip(images, axis=2)]))
+    halves = {name: keras.ops.split(values, 2) for name, values in both.items()}
+    found = {name: own for name, (own, _) in halves.items()}
+    found["logits"] = sum(halves["logits"]) / 2
+    if MAP in halves:
+        own, other = halves[MAP]
+        found[MAP] = (own + keras.ops.flip(other, axis=2)) / 2
+    return found
 
 
 def predict_all(network: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:

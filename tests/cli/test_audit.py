@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import run_command
+from commands import forbid_reading, run_command
 from heads import head
 from pictures import encoded, write_folder, write_zip
 
@@ -89,14 +89,7 @@ def test_what_cannot_be_read_is_listed_and_fails(call: Call) -> None:
 
 def test_what_may_not_be_read_is_listed_too(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     write_two()
-    read = Path.read_bytes
-
-    def failing(path: Path) -> bytes:
-        if path.name == "2.png":
-            raise PermissionError(13, "Permission denied", str(path))
-        return read(path)
-
-    monkeypatch.setattr(Path, "read_bytes", failing)
+    forbid_reading(monkeypatch, "2.png")
     code, _, (line,) = call("train", "test.zip")
     assert code == 1 and "train/2.png: cannot be read (Permission denied)" in line
 

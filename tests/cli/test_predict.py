@@ -18,7 +18,7 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
-from commands import run_command
+from commands import forbid_reading, run_command
 
 from bench.containers import tiff
 from brain_mri.errors import UserError
@@ -236,14 +236,7 @@ def test_what_a_terminal_cannot_show_is_written_as_its_number(study: Path, tmp_p
 def test_a_file_that_may_not_be_read_leaves_the_others(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """The family: a file without the right to read it, on a disk or a network that fails, among others."""
     write_discs("in", 2)
-    read = Path.read_bytes
-
-    def failing(path: Path) -> bytes:
-        if path.name == "disc_0.png":
-            raise PermissionError(13, "Permission denied", str(path))
-        return read(path)
-
-    monkeypatch.setattr(Path, "read_bytes", failing)
+    forbid_reading(monkeypatch, "disc_0.png")
     code, out, err = call("in", "--json")
     assert code == 1
     assert [json.loads(line)["path"] for line in out] == ["in/disc_1.png"]

@@ -183,7 +183,7 @@ def test_the_stage_compares_and_repeats(study: Path, capsys: pytest.CaptureFixtu
 
 def test_a_difference_stops_the_stage(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     right = Network.run
-    monkeypatch.setattr(Network, "run", lambda *given: {k: v + 2 * stage.TOLERANCE for k, v in right(*given).items()})
+    monkeypatch.setattr(Network, "run", lambda *given: {k: v + 2e-4 for k, v in right(*given).items()})
     with pytest.raises(UserError, match=r"noaug\.onnx: its answers differ"):
         stage.main()
     assert not (study / "models/noaug.onnx").exists()
