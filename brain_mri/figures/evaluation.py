@@ -61,7 +61,7 @@ def calibration(diagrams: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], d
         axes.set(
             xlabel="confidence", ylabel="accuracy", title=PIPELINE_NAMES[pipeline], xlim=(0.2, 1.02), ylim=(0, 1.05)
         )
-        axes.legend(fontsize=7, loc="upper left")
+        axes.legend(fontsize=7, loc="lower right")
     save(figure, "plots/calibration.png", dpi)
 
 

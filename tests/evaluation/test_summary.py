@@ -15,7 +15,7 @@ from brain_mri.params import Evaluate, Images, Params
 def parameters(negative: str | None) -> Params:
     return Params.model_construct(
         dataset=Images(classes=["glioma", "notumor", "pituitary"], negative=negative, groups=None),
-        evaluate=Evaluate(published=False, batch_size=8, resamples=200, seed=0, error=0.1, sets=0.9),
+        evaluate=Evaluate(published=False, mirrored=False, batch_size=8, resamples=200, seed=0, error=0.1, sets=0.9),
     )
 
 
