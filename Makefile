@@ -16,7 +16,7 @@ test: setup-dev
 test-backend: setup-dev
 	$(INSTALL) --require-hashes -r requirements-jax.txt
 	KERAS_BACKEND=jax python -m pytest tests/network tests/explanation tests/stages/test_gradcam.py \
-		tests/stages/test_guard.py tests/stages/test_probe.py
+		tests/stages/test_guard.py tests/stages/test_probe.py tests/integration/test_elsewhere.py
 
 lint: setup-dev
 	ruff check

@@ -39,7 +39,7 @@ def main() -> None:
     if not options.no_pytorch:
         first = load_params(options.studies[0] / "params.yaml")
         rounds[PYTORCH] = pytorch(first.model.image_size, first.train.batch_size)
-    rates = {name: 0.0 for name in rounds}
+    rates = dict.fromkeys(rounds, 0.0)
     for _ in range(ROUNDS):
         rates = {name: max(rates[name], measure()) for name, measure in rounds.items()}
     for name, rate in rates.items():

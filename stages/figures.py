@@ -1,11 +1,12 @@
 """figures: draw what the other stages found. No number is computed here that another stage has measured.
 
 Reads   the tables and arrays that the stages leave in data, metrics and plots/history, params `plots`, `crop`,
-        `gradcam.samples_per_class`.
+        `gradcam.samples_per_class`, `evaluate.published`.
 Writes  plots/*.png: crop_steps (figure 1 of the paper), resolutions, copies and copy_pairs (the audit),
-        learning_curves (figure 2), confusion_{noaug,aug} (figure 3), calibration, selective, errors, probes,
-        probe_examples, robustness; plots/gradcam/{noaug,aug}: detail (figure 4: one sample), grid (figure 5: all
-        classes, right and wrong predictions marked), methods, faithfulness, cascade and cascade_maps.
+        learning_curves (figure 2), confusion_{noaug,aug} (figure 3), by_class (Tables III and IV), calibration,
+        selective, errors, probes, probe_examples, robustness; plots/gradcam/{noaug,aug}: detail (figure 4: one
+        sample), grid (figure 5: all classes, right and wrong predictions marked), methods, faithfulness, cascade and
+        cascade_maps.
 
 Pictures are kept under version control, so patients' images are few: two of each kind of error, phantoms eight.
 """
@@ -19,7 +20,7 @@ from scipy.special import softmax
 from brain_mri import results
 from brain_mri.decoding.decode import read_grey
 from brain_mri.errors import UserError, run
-from brain_mri.evaluation import calibration, errors, selective
+from brain_mri.evaluation import calibration, errors, published, selective
 from brain_mri.figures import data, evaluation, explanations, probing
 from brain_mri.figures.evaluation import PIPELINE_NAMES
 from brain_mri.files import read_arrays, read_csv, replacing
@@ -79,7 +80,7 @@ def draw_copies(params: Params) -> None:
 
 
 def draw_results(params: Params) -> None:
-    """Figures 2 and 3, reliability and selective prediction, of both pipelines."""
+    """Figures 2 and 3, Tables III and IV, reliability and selective prediction, of both pipelines."""
     dpi, classes = params.plots.dpi, params.dataset.classes
     evaluation.learning_curves({name: read_csv(f"plots/history/{name}.csv") for name in PIPELINES}, dpi)
     labels = labels_of(read_samples("data/split/test.csv"), classes)
@@ -94,6 +95,9 @@ def draw_results(params: Params) -> None:
         edges = calibration.equal_width_edges()
         diagrams[pipeline] = [calibration.reliability_diagram(labels, shares, edges) for shares in (before, after)]
         curves[pipeline] = selective.risk_coverage(labels, after)
+    tables = {name: results.read(f"metrics/{name}.json", results.Evaluation) for name in PIPELINES}
+    measured = {name: table.test.all.classes or {} for name, table in tables.items()}
+    evaluation.by_class(measured, published.CLASSES if params.evaluate.published else {}, dpi)
     evaluation.calibration(diagrams, dpi)
     evaluation.selective(curves, dpi)
 

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from brain_mri.figures.drawing import picture, save
+from brain_mri.results import OfClass
 
 PIPELINE_NAMES = {"noaug": "no augmentation", "aug": "train-only augmentation"}
 
@@ -43,6 +44,33 @@ def confusion(
     axes.set_xticklabels(classes, rotation=30, ha="right")
     axes.set_yticklabels(classes)
     save(figure, path, dpi)
+
+
+def by_class(
+    measured: Mapping[str, Mapping[str, OfClass]], published: Mapping[str, Mapping[str, Sequence[float]]], dpi: int
+) -> None:
+    """Draw precision, recall and F1 of each class by pipeline (Tables III and IV), and where there are any the paper's
+    own beside them."""
+    figure = Figure(figsize=(4.4 * len(measured), 3.4), layout="constrained")
+    names = ("precision", "recall", "f1")
+    for axes, (pipeline, classes) in zip(
+        figure.subplots(1, len(measured), sharey=True, squeeze=False)[0], measured.items(), strict=True
+    ):
+        places = np.arange(len(classes))
+        for offset, name in zip((-0.22, 0, 0.22), names, strict=True):
+            values = [getattr(of_class, name) for of_class in classes.values()]
+            values = [np.nan if value is None else value for value in values]
+            (drawn,) = axes.plot(places + offset, values, "o", label=name)
+            if published:
+                theirs = [published[pipeline][label][names.index(name)] for label in classes]
+                axes.plot(places + offset, theirs, "_", color=drawn.get_color(), markersize=12, markeredgewidth=2)
+        if published:
+            axes.plot([], [], "_", color="black", markersize=12, markeredgewidth=2, label="the paper's")
+        axes.set(title=PIPELINE_NAMES[pipeline], xlim=(-0.6, len(classes) - 0.4))
+        axes.set_xticks(places, classes, rotation=20)
+        axes.grid(axis="y", alpha=0.3)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
+    save(figure, "plots/by_class.png", dpi)
 
 
 def calibration(diagrams: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], dpi: int) -> None:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from brain_mri.figures import drawing, evaluation
+from brain_mri.results import OfClass
 
 ROW = {
     "label": "glioma",
@@ -55,6 +56,23 @@ def test_a_class_without_images_and_a_single_image_can_be_drawn() -> None:
     evaluation.selective({"aug": (np.array([1.0]), np.array([0.0]))}, 40)
     for name in ("confusion", "calibration", "selective"):
         assert cv2.imread(f"plots/{name}.png") is not None
+
+
+def test_the_papers_values_stand_beside_the_measured_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(evaluation, "save", lambda figure, path, dpi: drawn.append(figure))
+    values = {"roc_auc": None, "average_precision": None}
+    seen = OfClass(precision=0.5, recall=0.25, f1=0.3, **values)
+    never = OfClass(precision=None, recall=0.0, f1=0.0, **values)
+    measured = {name: {"glioma": seen, "notumor": never} for name in ("noaug", "aug")}
+    theirs = {name: {"glioma": (0.9, 0.8, 0.85, 3), "notumor": (0.7, 0.6, 0.65, 4)} for name in measured}
+    for published, lines in ((theirs, 7), ({}, 3)):
+        evaluation.by_class(measured, published, 40)
+        for axes in drawn.pop().axes:
+            assert len(axes.lines) == lines
+            assert axes.lines[0].get_ydata()[0] == 0.5 and np.isnan(axes.lines[0].get_ydata()[1])
+            if published:
+                assert list(axes.lines[3].get_ydata()) == [0.8, 0.6]
 
 
 NAMES = ["$5$", "a_{b}^$", "脑膜瘤", "опухоль", "naïve", "\U0001fae0", "100 %\\n"]

@@ -54,6 +54,7 @@ def test_every_table_and_figure_is_there(study: Path) -> None:
         "resolutions",
         "learning_curves",
         "confusion_aug",
+        "by_class",
         "gradcam/aug/grid",
         "gradcam/noaug/detail",
         "probes",
