@@ -51,6 +51,8 @@ def cell(read: Read, folder: str, file: str, key: str) -> str:
     elif file in ("noaug.json", "aug.json") and key.startswith(("test.", "patients.", "external.")):
         intervals = read(f"{folder}intervals.json")[file.removesuffix(".json")]
         interval = look_up(intervals, key.removeprefix("test."))
+    elif ".metrics." in key:  # of all folds
+        interval = look_up(table, key.replace(".metrics.", ".intervals."))
     shown = plain(look_up(table, key))
     return shown + (f" ({plain(interval[0])}\N{EN DASH}{plain(interval[1])})" if interval else "")
 

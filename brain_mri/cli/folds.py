@@ -5,7 +5,8 @@
 
 Every image is classified once, by a network that saw neither it nor any image of its group; with `split.patients` that
 is its patient. Intervals are 95 %, over groups. Beside slices stand patients (what most of their slices are called) and
-the tumours alone (the likeliest tumour is the answer). Writes metrics/folds.json. Needs `split.policy:
+the tumours alone (the likeliest tumour is the answer), and a paired test of the two pipelines. Writes
+metrics/folds.json. Needs `split.policy:
 grouped`; the data set is found as by `fetch`, so for --run name its folder in BRAIN_MRI_DATA.
 """
 
@@ -25,7 +26,7 @@ def main(options: argparse.Namespace) -> None:
     from brain_mri import results
     from brain_mri.errors import UserError
     from brain_mri.params import load_params
-    from brain_mri.studies.folds import experiment, pool, summary
+    from brain_mri.studies.folds import experiment, held_out, paired_verdict, pool, summary
     from brain_mri.studies.table import text_table
 
     study: Path = options.study
@@ -42,10 +43,12 @@ def main(options: argparse.Namespace) -> None:
         done = subprocess.run([*command, f"{study.as_posix()}/dvc.yaml:evaluate"])
         if done.returncode:
             raise UserError(f"{study}: fold {fold} failed; its message stands above")
-    pooled = pool(study, params)
+    held = held_out(study, params)
+    pooled = pool(held, params)
     results.write(study / "metrics/folds.json", pooled)
     print(
         text_table(
             ["pipeline", "of", "n", "accuracy", "balanced accuracy", "its mean and spread over folds"], summary(pooled)
         )
     )
+    print(paired_verdict(held, params))

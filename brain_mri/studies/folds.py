@@ -9,6 +9,7 @@ import numpy as np
 from brain_mri.errors import UserError
 from brain_mri.evaluation.patients import tumours_alone, vote
 from brain_mri.params import PIPELINES, Params
+from brain_mri.statistics.comparison import compare
 from brain_mri.statistics.intervals import intervals
 from brain_mri.statistics.metrics import Floats, Ints, classification_metrics
 from brain_mri.studies.sides import Side, find
@@ -19,26 +20,28 @@ def experiment(study: Path, fold: int) -> str:
     return f"{study.resolve().name}-fold-{fold}"
 
 
-def pool(study: Path, params: Params) -> dict[str, Any]:
-    """Pool the held-out predictions of all folds of the study in this folder, a table for each pipeline.
+def held_out(study: Path, params: Params) -> dict[str, list["HeldOut"]]:
+    """Return what each fold of the study in this folder holds out and how it is classified, by pipeline.
 
     UserError where a fold was not run, or an image is held out by two folds."""
     folds = range(params.split.folds)
     place = study.resolve().relative_to(Path.cwd().resolve())
     return {
-        pipeline: _pool([find(f"{experiment(study, fold)}:{place}:{pipeline}", Path.cwd()) for fold in folds], params)
+        pipeline: _held_out(
+            [find(f"{experiment(study, fold)}:{place}:{pipeline}", Path.cwd()) for fold in folds], params
+        )
         for pipeline in PIPELINES
     }
 
 
-def _pool(sides: list[Side], params: Params) -> dict[str, Any]:
+def _held_out(sides: list[Side], params: Params) -> list["HeldOut"]:
     classes = params.dataset.classes
     images = [side.images["test"] for side in sides]
     paths = np.concatenate([fold.paths for fold in images])
     if len(np.unique(paths)) < len(paths):
         raise UserError(f"{sides[0].name}: an image is held out by two folds; run them anew with one split.seed")
     rows = {row["path"]: row for side in sides for row in side.files.table("data/split/test.csv")}
-    held_out = [
+    return [
         HeldOut(
             np.array([classes.index(label) for label in fold.labels]),
             fold.probabilities,
@@ -47,8 +50,34 @@ def _pool(sides: list[Side], params: Params) -> dict[str, Any]:
         )
         for fold in images
     ]
-    settings = params.evaluate
-    return pool_held_out(held_out, classes, params.dataset.negative, settings.resamples, settings.seed)
+
+
+def pool(folds: dict[str, list["HeldOut"]], params: Params) -> dict[str, Any]:
+    """Pool the held-out predictions of all folds, a table for each pipeline."""
+    classes, negative, settings = params.dataset.classes, params.dataset.negative, params.evaluate
+    return {
+        pipeline: pool_held_out(held, classes, negative, settings.resamples, settings.seed)
+        for pipeline, held in folds.items()
+    }
+
+
+def paired_verdict(folds: dict[str, list["HeldOut"]], params: Params) -> str:
+    """One sentence: can all held-out slices together tell the two pipelines apart? Each fold holds out the same ones in
+    both."""
+    noaug, aug = (HeldOut(*map(np.concatenate, zip(*folds[name], strict=True))) for name in PIPELINES)
+    classes, negative, settings = params.dataset.classes, params.dataset.negative, params.evaluate
+    sentence, *_ = compare(
+        noaug.labels,
+        noaug.probabilities,
+        aug.probabilities,
+        noaug.groups,
+        classes,
+        negative,
+        PIPELINES,
+        resamples=settings.resamples,
+        seed=settings.seed,
+    )
+    return sentence
 
 
 def pool_held_out(

@@ -41,6 +41,7 @@ def test_a_changed_metric_changes_its_row_alone() -> None:
             "| accuracy | `{}.json test.all.accuracy` | 0.1 | 0.2 |",
             "| kept | `probe.json {}.kept.value` | ? | ? |",
             "| images | `dataset.json n` | 7 |",
+            "| of all folds | `folds.json {}.slices.metrics.accuracy` | ? | ? |",
             "| in words | none | - |",
         ]
     )
@@ -50,10 +51,15 @@ def test_a_changed_metric_changes_its_row_alone() -> None:
         "metrics/intervals.json": {"noaug": {"all": {"accuracy": [0.7, 0.9]}}, "aug": {"all": {"accuracy": None}}},
         "metrics/probe.json": {p: {"kept": {"value": 1.0, "interval": [0.5, 1.0]}} for p in ("noaug", "aug")},
         "metrics/dataset.json": {"n": 1311},
+        "metrics/folds.json": {
+            p: {"slices": {"metrics": {"accuracy": 0.75}, "intervals": {"accuracy": [0.5, 1.0]}}}
+            for p in ("noaug", "aug")
+        },
     }
     rows = figures.renewed(card, metrics.__getitem__).splitlines()
     dash = "\N{EN DASH}"
     assert rows[2].endswith(f"` | 0.813 (0.700{dash}0.900) | none |")
     assert rows[3].endswith(f"` | 1.000 (0.500{dash}1.000) | 1.000 (0.500{dash}1.000) |")
     assert rows[4] == "| images | `dataset.json n` | 1,311 |"
-    assert [rows[i] for i in (0, 1, 5)] == [card.splitlines()[i] for i in (0, 1, 5)]
+    assert rows[5].endswith(f"` | 0.750 (0.500{dash}1.000) | 0.750 (0.500{dash}1.000) |")
+    assert [rows[i] for i in (0, 1, 6)] == [card.splitlines()[i] for i in (0, 1, 6)]

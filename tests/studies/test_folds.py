@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from brain_mri import results
-from brain_mri.studies.folds import HeldOut, pool_held_out, summary, views
+from brain_mri.params import load_params
+from brain_mri.studies.folds import HeldOut, paired_verdict, pool_held_out, summary, views
 
 CLASSES = ["glioma", "meningioma", "notumor"]
 
@@ -50,3 +51,12 @@ def test_folds_are_pooled_and_told_apart(tmp_path: Path) -> None:
     results.write(tmp_path / "folds.json", both)
     spread = np.std([fold["balanced_accuracy"] for fold in pooled["slices"]["folds"]], ddof=1)
     assert summary(both)[0][-1].endswith(f"{spread:.3f}")
+
+
+def test_pipelines_are_compared_on_all_held_out_slices_at_once() -> None:
+    worse = [held_out(0.6, 0), held_out(0.6, 1)]
+    better = [fold._replace(probabilities=np.eye(3)[fold.labels] * 0.8 + 0.2 / 3) for fold in worse]
+    params = load_params(Path(__file__).parents[2] / "params.yaml")
+    params = params.model_copy(update={"dataset": params.dataset.model_copy(update={"classes": CLASSES})})
+    assert paired_verdict({"noaug": worse, "aug": better}, params).startswith("The images can tell")
+    assert "cannot tell" in paired_verdict({"noaug": worse, "aug": worse}, params)
