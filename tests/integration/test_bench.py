@@ -1,6 +1,7 @@
 """bench: ways take turns, a missing peer is a word in its cell, rows keep their place; ablation; hostile input."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench import ablation, fuzz, turns
+from bench import ablation, fuzz, gpu, turns
 from bench.speed import Line, number, shown
 from bench.turns import Failed, Way, take_turns
 from brain_mri.files import parse_yaml, read_yaml
@@ -121,3 +122,21 @@ def test_hostile_input_is_accepted_or_refused_in_one_line(start: int) -> None:
     outcomes = [fuzz.attempt(index) for index in range(start, start + 50)]
     assert not [outcome for outcome in outcomes if "PROBLEM" in outcome.result]
     assert outcomes[0].result == fuzz.attempt(start).result, "an input is not the same each time"
+
+
+def test_a_studys_training_is_measured_in_images_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "STEPS", 2)
+    params = load_params(ROOT / "params.yaml")
+    changes = {"model": {"image_size": 32, "network": "compact_lesion"}, "train": {"batch_size": 4}}
+    sections = {name: getattr(params, name).model_copy(update=keys) for name, keys in changes.items()}
+    assert gpu.ours(params.model_copy(update=sections))() > 0
+
+
+def test_the_way_to_the_first_step_is_timed_by_part() -> None:
+    command = [sys.executable, "-m", "bench.first_step", "."]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    rows = dict(re.findall(r"^(.+): ([\d.]+) s", done.stdout, re.M))
+    parts = ["dvc, before the first stage", "fetch", "crop", "split", "train, to its first step"]
+    assert list(rows) == [*parts, "all"]
+    assert sum(float(rows[part]) for part in parts) == pytest.approx(float(rows["all"]), abs=0.5)

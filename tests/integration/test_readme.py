@@ -66,11 +66,19 @@ def known_dvc(words: list[str]) -> None:
     for file in (word for word in words if word.endswith((".yaml", ".json"))):
         assert (ROOT / file).is_file()
     for change in getattr(options, "set_param", None) or []:
-        assert change.split("=")[0] in known_keys(Params)
+        file, _, key = change.split("=")[0].rpartition(":")
+        assert key in known_keys(Params)
+        assert not file or (ROOT / file).is_file()
+
+
+def requirements() -> list[str]:
+    return re.findall(r"^([\w.-]+)==", (ROOT / "requirements.txt").read_text(), re.M)
 
 
 def known_pip(words: list[str]) -> None:
-    if words != ["install", "--no-deps", "-e", "."]:
+    if words[0] == "download" or "wheels/*.whl" in words:
+        assert all(word.partition("==")[0] in requirements() for word in words if "==" in word)
+    elif words != ["install", "--no-deps", "-e", "."]:
         assert words[:2] == ["install", "-r"]
         assert (ROOT / words[2]).is_file()
 
@@ -107,6 +115,8 @@ KNOWN: dict[str, Callable[[list[str]], None]] = {
     "pre-commit": known_hooks,
     "pipx": known_hooks,
     "mkdir": lambda words: None,
+    "tar": lambda words: None,
+    "cat": lambda words: None,
 }
 
 
