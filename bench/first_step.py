@@ -3,7 +3,7 @@
     BRAIN_MRI_DATA=... python -m bench.first_step [STUDY]      default: studies/compact; nothing is written here
 
 The study is run by DVC in a fresh copy of this project, with an empty cache, up to `split`; then `train.py noaug` until
-its first step is done. What is left of a stage's time after its script is DVC's: hashing and keeping what it wrote.
+its first step is done. A stage's seconds hold what DVC does after its script: hashing and keeping what it wrote.
 """
 
 import argparse

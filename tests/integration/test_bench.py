@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench import ablation, fuzz, gpu, turns
+from bench import ablation, fuzz, turns
 from bench.speed import Line, number, shown
 from bench.turns import Failed, Way, take_turns
 from brain_mri.files import parse_yaml, read_yaml
@@ -124,12 +124,14 @@ def test_hostile_input_is_accepted_or_refused_in_one_line(start: int) -> None:
     assert outcomes[0].result == fuzz.attempt(start).result, "an input is not the same each time"
 
 
-def test_a_studys_training_is_measured_in_images_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "STEPS", 2)
-    params = load_params(ROOT / "params.yaml")
-    changes = {"model": {"image_size": 32, "network": "compact_lesion"}, "train": {"batch_size": 4}}
-    sections = {name: getattr(params, name).model_copy(update=keys) for name, keys in changes.items()}
-    assert gpu.ours(params.model_copy(update=sections))() > 0
+def test_a_step_is_measured_beside_pytorch_or_without_it() -> None:
+    command = [sys.executable, "-m", "bench.gpu", "--quick", "--repeats", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    what, ours, peer, theirs, _ = (cell.strip() for cell in done.stdout.splitlines()[-1].split("|")[1:-1])
+    assert what == "step: compact, 32 px, batch 4, bfloat16, images/s" and peer.startswith("PyTorch")
+    assert float(ours.replace(",", "")) > 0
+    assert re.match(r"[\d.,]+$|not installed|failed: ", theirs)
 
 
 def test_the_way_to_the_first_step_is_timed_by_part() -> None:
