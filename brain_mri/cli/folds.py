@@ -6,8 +6,8 @@
 Every image is classified once, by a network that saw neither it nor any image of its group; with `split.patients` that
 is its patient. Intervals are 95 %, over groups. Beside slices stand patients (what most of their slices are called) and
 the tumours alone (the likeliest tumour is the answer), and a paired test of the two pipelines. Writes
-metrics/folds.json. Needs `split.policy:
-grouped`; the data set is found as by `fetch`, so for --run name its folder in BRAIN_MRI_DATA.
+metrics/folds.json. Needs `split.policy: grouped`; the data set is found as by `fetch`, so for --run name its folder in
+BRAIN_MRI_DATA.
 """
 
 import argparse

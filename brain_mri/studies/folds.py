@@ -64,7 +64,7 @@ def pool(folds: dict[str, list["HeldOut"]], params: Params) -> dict[str, Any]:
 def paired_verdict(folds: dict[str, list["HeldOut"]], params: Params) -> str:
     """One sentence: can all held-out slices together tell the two pipelines apart? Each fold holds out the same ones in
     both."""
-    noaug, aug = (HeldOut(*map(np.concatenate, zip(*folds[name], strict=True))) for name in PIPELINES)
+    noaug, aug = (together(folds[name]) for name in PIPELINES)
     classes, negative, settings = params.dataset.classes, params.dataset.negative, params.evaluate
     sentence, *_ = compare(
         noaug.labels,
@@ -85,7 +85,7 @@ def pool_held_out(
 ) -> dict[str, Any]:
     """Return, for each of `views`, the metrics of all folds together with their intervals, and those of each fold."""
     of_folds = [views(fold, classes, negative) for fold in folds]
-    pooled = views(HeldOut(*map(np.concatenate, zip(*folds, strict=True))), classes, negative)
+    pooled = views(together(folds), classes, negative)
     draws = resamples, seed
     return {
         name: {
@@ -104,6 +104,10 @@ class HeldOut(NamedTuple):
     probabilities: Floats  # (N, C)
     groups: Ints  # (N,)
     patients: np.ndarray  # str (N,), "" where unknown
+
+
+def together(folds: list[HeldOut]) -> HeldOut:
+    return HeldOut(*map(np.concatenate, zip(*folds, strict=True)))
 
 
 @dataclass(frozen=True)
