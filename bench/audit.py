@@ -84,7 +84,7 @@ def recall_of_planted(images: list[np.ndarray]) -> list[dict[str, Any]]:
     for kind in STRENGTHS:
         for pose in ["mirrored"] if kind == "copy" else ["as it is"] if kind == "turn" else ["as it is", "mirrored"]:
             row: dict[str, Any] = {"kind": kind, "pose": pose, "recall": [], "lowest_percent": []}
-            for strength in range(1 if kind in ("copy", "turn") else 3):
+            for strength in STRENGTHS[kind]:
                 sources = rng.choice(len(images), min(COPIES, len(images)), replace=False)
                 copies, turns = zip(
                     *(plant(images[i], kind, strength, pose == "mirrored", rng) for i in sources), strict=True

@@ -10,9 +10,9 @@ from brain_mri.copies.descriptions import ORIENTATIONS, Image, turned
 
 # Three strengths a kind: fractions, but JPEG quality, the factor of a resize (either way) and the blur's sigma
 # in pixels of an image of 512.
-STRENGTHS: dict[str, tuple[float, float, float]] = {
-    "copy": (0, 0, 0),
-    "turn": (0, 0, 0),
+STRENGTHS: dict[str, tuple[float, ...]] = {
+    "copy": (0,),
+    "turn": (0,),
     "jpeg": (90, 70, 50),
     "resize": (1.25, 1.6, 2.0),
     "brightness": (0.03, 0.06, 0.10),
@@ -23,8 +23,9 @@ STRENGTHS: dict[str, tuple[float, float, float]] = {
 }
 
 
-def plant(grey: Image, kind: str, level: int, mirrored: bool, rng: np.random.Generator) -> tuple[Image, str]:
-    """A copy of `grey` (H, W), mirrored first if asked, then changed by `kind` (a key of STRENGTHS) at `level` 0..2.
+def plant(grey: Image, kind: str, strength: float, mirrored: bool, rng: np.random.Generator) -> tuple[Image, str]:
+    """A copy of `grey` (H, W), mirrored first if asked, then changed by `kind` (a key of STRENGTHS, or "text": words
+    burnt in, so high a share of the picture) at a strength in that kind's unit.
 
     Returns the copy and its orientation. "turn" draws one of the six orientations that neither keep nor mirror
     left to right; the others draw the sign or side of the change."""
@@ -33,7 +34,6 @@ def plant(grey: Image, kind: str, level: int, mirrored: bool, rng: np.random.Gen
         orientation = str(rng.choice([name for name in ORIENTATIONS if name not in ("identity", "flip_lr")]))
     image = np.ascontiguousarray(turned(grey, orientation))
     height, width = image.shape
-    strength = STRENGTHS[kind][level]
     match kind:
         case "jpeg":
             encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(strength)])[1]
@@ -59,6 +59,12 @@ def plant(grey: Image, kind: str, level: int, mirrored: bool, rng: np.random.Gen
             image = np.ascontiguousarray(image[top : height - bottom, left : width - right])
             if rng.integers(2):
                 image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+        case "text":
+            size = strength * height
+            place = (round(0.05 * width), round(rng.uniform(0.1, 0.9) * (height - size) + size))
+            scale, thickness = size / 22, max(1, round(size / 12))  # the font's capitals have 22 pixels
+            image = image.copy()
+            cv2.putText(image, "Some words", place, cv2.FONT_HERSHEY_SIMPLEX, scale, 255, thickness, cv2.LINE_AA)
         case "shift":
             right, down = strength * rng.choice([-1, 1], 2) * (width, height)
             border = cv2.BORDER_REPLICATE if rng.integers(2) else cv2.BORDER_CONSTANT

@@ -5,6 +5,7 @@
     brain-mri audit train.csv test.csv --fail-above 0
 
 A near copy is the same picture mirrored, turned, cropped a little, compressed, resized, brighter, of other contrast.
+Heads are alike, so what counts as a copy is strict; --photographs, for any other pictures, finds stronger changes.
 Writes pairs.csv (level, orientation, score of each pair), groups.csv (which images are one, and which of them to keep),
 unread.csv (what could not be read, and why) and audit.html (pairs side by side, the most doubtful first, then the
 largest groups) and says in a sentence what was found. It deletes nothing. docs/audit.md says what it finds, and what
@@ -16,8 +17,19 @@ With several collections the images that count are those with a copy in a collec
 
 import argparse
 from pathlib import Path
+from typing import NamedTuple
 
-SEARCH, NEIGHBOURS = 0.75, 16  # as in params.yaml
+
+class Thresholds(NamedTuple):
+    """As in params.yaml, section `audit`."""
+
+    search: float
+    same: float
+    neighbours: int = 16
+
+
+HEADS = Thresholds(0.75, 0.87)
+PHOTOGRAPHS = Thresholds(0.4, 0.75)  # two photographs are never as alike as two heads: bench/photographs.py
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("audit"), metavar="FOLDER", help="default: audit")
     parser.add_argument("--keep", type=Path, metavar="TABLE", help="write there which files to keep, one a group")
     parser.add_argument("--fail-above", type=int, metavar="N", help="exit code 1 where more images have a copy")
-    parser.add_argument("--same", type=float, default=0.87, help="least score of a copy, 0 to 1 (default: %(default)s)")
+    parser.add_argument("--photographs", action="store_true", help="thresholds for pictures that are no heads")
+    default = f"(default: {HEADS.same}, of photographs {PHOTOGRAPHS.same})"
+    parser.add_argument("--same", type=float, help=f"least score of a copy, 0 to 1 {default}")
 
 
 def main(options: argparse.Namespace) -> None:
@@ -44,8 +58,11 @@ def main(options: argparse.Namespace) -> None:
     from brain_mri.images.badimage import Limits
     from brain_mri.params import Audit
 
-    if not 0 < options.same <= 1:
-        raise UserError(f"--same {options.same}: a correlation; give one above 0 and up to 1")
+    thresholds = PHOTOGRAPHS if options.photographs else HEADS
+    if options.same is not None:
+        if not 0 < options.same <= 1:
+            raise UserError(f"--same {options.same}: a correlation; give one above 0 and up to 1")
+        thresholds = thresholds._replace(same=options.same)
     out, limits = options.out, Limits()
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out}: a file stands there, and tables and a page go into a folder; name one")
@@ -61,8 +78,7 @@ def main(options: argparse.Namespace) -> None:
         folder = Path(scratch, "descriptions")
         images = describe_collections(collections, limits, folder)
         descriptions = read_descriptions(folder)
-        settings = Audit(search=SEARCH, same=options.same, neighbours=NEIGHBOURS, scans=None)
-        audited = Audited.of(images, find_pairs(descriptions, settings))
+        audited = Audited.of(images, find_pairs(descriptions, Audit(**thresholds._asdict(), scans=None)))
         lines, found = sentences(audited)
         page = render(audited, descriptions.thumbnails, lines)
     write_csv(pairs, pair_rows(audited.pairs, images.paths), PAIR_COLUMNS)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from commands import forbid_reading, run_command
@@ -52,6 +53,24 @@ def test_tables_page_and_sentence(call: Call) -> None:
     assert {row["path"] for row in rows("audit/groups.csv") if row["keep"] == "yes"} == {"train/0.png", "train/1.png"}
     assert rows("audit/unread.csv") == []
     assert out[0] in Path("audit/audit.html").read_text()
+
+
+def scene(seed: int) -> np.ndarray:
+    """A picture without a dark ground, of patches at all sizes, as photographs are."""
+    rng, side = np.random.default_rng(seed), 240
+    fields = [
+        cv2.resize(rng.standard_normal((n, n)), (side, side), interpolation=cv2.INTER_CUBIC) for n in (4, 9, 20, 60)
+    ]
+    return np.clip(128 + 25 * sum(fields), 0, 255).astype(np.uint8)
+
+
+def test_photographs_are_found_where_heads_would_differ(call: Call) -> None:
+    scenes = [scene(seed) for seed in range(6)]
+    write_folder(Path("all"), {f"{place}.png": encoded(image) for place, image in enumerate(scenes)})
+    write_folder(Path("cut"), {f"{place}.png": encoded(image[8:, 16:].copy()) for place, image in enumerate(scenes)})
+    assert call("all", "cut", "--fail-above", "5")[0] == 0
+    assert call("all", "cut", "--fail-above", "5", "--photographs")[0] == 1
+    assert call("all", "--photographs")[1][0] == "0 of 6 images of all repeat another one of all"
 
 
 def test_again_the_same_bytes_and_the_images_untouched(call: Call) -> None:

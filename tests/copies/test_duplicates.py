@@ -72,7 +72,7 @@ def test_rotations_are_counter_clockwise():
 def test_treated_and_mirrored_copies_are_found(kind):
     rng = np.random.default_rng(3)
     originals = [head(seed) for seed in range(8)]
-    copies = [plant(image, kind, 2, True, rng) for image in originals]
+    copies = [plant(image, kind, STRENGTHS[kind][-1], True, rng) for image in originals]
     found = rows(audit(originals + [image for image, _ in copies]))
     assert found == [(i, i + 8, "near", "flip_lr") for i in range(8)]
 
@@ -159,11 +159,11 @@ def test_descriptors_and_scores_are_the_same_bits_whatever_the_kernels_of_blas()
     assert len(results) == 1
 
 
-@pytest.mark.parametrize("kind", STRENGTHS)
-def test_planting_repeats_and_changes_the_image(kind):
+@pytest.mark.parametrize(("kind", "strength"), [*((kind, some[-1]) for kind, some in STRENGTHS.items()), ("text", 0.1)])
+def test_planting_repeats_and_changes_the_image(kind, strength):
     image = head(1)
-    once, orientation = plant(image, kind, 1, True, np.random.default_rng(5))
-    again, _ = plant(image, kind, 1, True, np.random.default_rng(5))
+    once, orientation = plant(image, kind, strength, True, np.random.default_rng(5))
+    again, _ = plant(image, kind, strength, True, np.random.default_rng(5))
     assert once.dtype == np.uint8
     assert np.array_equal(once, again)
     assert not np.array_equal(once, image)
