@@ -97,7 +97,9 @@ def draw_results(params: Params) -> None:
         curves[pipeline] = selective.risk_coverage(labels, after)
     tables = {name: results.read(f"metrics/{name}.json", results.Evaluation) for name in PIPELINES}
     measured = {name: table.test.all.classes or {} for name, table in tables.items()}
-    evaluation.by_class(measured, published.CLASSES if params.evaluate.published else {}, dpi)
+    intervals = results.read("metrics/intervals.json", results.Both[results.Intervals])
+    bounds = {name: getattr(intervals, name).all.classes or {} for name in PIPELINES}
+    evaluation.by_class(measured, bounds, published.CLASSES if params.evaluate.published else {}, dpi)
     evaluation.calibration(diagrams, dpi)
     evaluation.selective(curves, dpi)
 

@@ -68,14 +68,22 @@ def _indexed_pairs(descriptors: Floats, least: float, neighbours: int) -> Iterat
     grids = descriptors.reshape(count, GRID, GRID)
     keys, values = [], []
     for start in range(0, count, QUERIES):
-        image = np.arange(start, min(start + QUERIES, count))[:, np.newaxis]
+        block = grids[start : start + QUERIES]
+        image = np.arange(start, start + len(block))[:, np.newaxis]
+        others, correlations = [], []
         for name in ORIENTATIONS:
-            asked = np.ascontiguousarray(turned(grids[start : start + QUERIES], name)).reshape(len(image), -1)
+            asked = np.ascontiguousarray(turned(block, name)).reshape(len(block), -1)
             correlation, other = index.search(asked, LOOKED_UP * neighbours + 1)
-            near = (correlation >= least) & (other != image)
-            pair = np.minimum(other, image) * count + np.maximum(other, image)
-            keys.append(pair[near])
-            values.append(correlation[near])
+            correlation[(correlation < least) | (other == image)] = -1
+            others.append(other)
+            correlations.append(correlation)
+        # No more of them than one orientation gives, or those of a million images would fill the memory.
+        other, correlation = np.hstack(others), np.hstack(correlations)
+        best = np.argpartition(-correlation, LOOKED_UP * neighbours, axis=1)[:, : LOOKED_UP * neighbours]
+        other, correlation = (np.take_along_axis(whole, best, axis=1) for whole in (other, correlation))
+        near = correlation >= least
+        keys.append((np.minimum(other, image) * count + np.maximum(other, image))[near])
+        values.append(correlation[near])
     key, value = np.concatenate(keys), np.concatenate(values)
     order = np.lexsort([-value, key])
     order = order[np.unique(key[order], return_index=True)[1]]

@@ -62,17 +62,17 @@ def copies(audit: Audit, dpi: int) -> None:
             )
             axes.bar_label(bars, fontsize=6)
             axes.set_xticks(range(len(labels)), labels)
-        axes.set_ylim(
-            0, 1.15 * max(1, *(count for row in table.values() for name, count in row.items() if name != "all"))
-        )
-        axes.set_title(title, fontsize=9)
+        most = max(count for row in table.values() for name, count in row.items() if name != "all")
+        axes.set_ylim(0, 1.15 * max(1, most))
+        axes.set_ylabel("images", fontsize=8)
+        axes.set_title(title if most else f"{title}: none", fontsize=9)
         axes.legend(fontsize=7)
     save(figure, "plots/copies.png", dpi)
 
 
 def copy_pairs(pairs: Sequence[tuple], dpi: int) -> None:
     """Draw pairs of copies (thumbnail, thumbnail, caption) side by side, or say that there are none."""
-    figure = Figure(figsize=(2.6 * max(len(pairs), 2), 5.2), layout="constrained")
+    figure = Figure(figsize=(2.6 * len(pairs), 5.2) if pairs else (5.2, 0.6), layout="constrained")
     if not pairs:
         figure.suptitle("no test image has a copy in Training", fontsize=9)
     else:

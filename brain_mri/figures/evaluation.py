@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from brain_mri.figures.drawing import picture, save
-from brain_mri.results import OfClass
+from brain_mri.results import Interval, Number, OfClass
 
 PIPELINE_NAMES = {"noaug": "no augmentation", "aug": "train-only augmentation"}
 
@@ -47,10 +47,13 @@ def confusion(
 
 
 def by_class(
-    measured: Mapping[str, Mapping[str, OfClass]], published: Mapping[str, Mapping[str, Sequence[float]]], dpi: int
+    measured: Mapping[str, Mapping[str, OfClass[Number]]],
+    intervals: Mapping[str, Mapping[str, OfClass[Interval]]],
+    published: Mapping[str, Mapping[str, Sequence[float]]],
+    dpi: int,
 ) -> None:
-    """Draw precision, recall and F1 of each class by pipeline (Tables III and IV), and where there are any the paper's
-    own beside them."""
+    """Draw precision, recall and F1 of each class by pipeline (Tables III and IV) with their intervals, and where there
+    are any the paper's own beside them."""
     figure = Figure(figsize=(4.4 * len(measured), 3.4), layout="constrained")
     names = ("precision", "recall", "f1")
     for axes, (pipeline, classes) in zip(
@@ -61,14 +64,17 @@ def by_class(
             values = [getattr(of_class, name) for of_class in classes.values()]
             values = [np.nan if value is None else value for value in values]
             (drawn,) = axes.plot(places + offset, values, "o", label=name)
+            bounds = [getattr(intervals[pipeline][label], name) or (np.nan, np.nan) for label in classes]
+            axes.vlines(places + offset, *zip(*bounds, strict=True), color=drawn.get_color(), alpha=0.5)
             if published:
                 theirs = [published[pipeline][label][names.index(name)] for label in classes]
                 axes.plot(places + offset, theirs, "_", color=drawn.get_color(), markersize=12, markeredgewidth=2)
         if published:
-            axes.plot([], [], "_", color="black", markersize=12, markeredgewidth=2, label="the paper's")
+            axes.plot([], [], "_", color="black", markersize=12, markeredgewidth=2, label="the paper's, ResNet-50")
         axes.set(title=PIPELINE_NAMES[pipeline], xlim=(-0.6, len(classes) - 0.4))
         axes.set_xticks(places, classes, rotation=20)
         axes.grid(axis="y", alpha=0.3)
+    figure.supylabel("value and 95 % interval; the axis is cut", fontsize=9)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     save(figure, "plots/by_class.png", dpi)
 
@@ -84,12 +90,11 @@ def calibration(diagrams: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], d
             bins = [row for row in rows if row["n"]]
             total = sum(row["n"] for row in bins)
             x, y = ([row[name] for row in bins] for name in ("confidence", "accuracy"))
-            axes.plot(x, y, linewidth=0.8)
             axes.scatter(x, y, s=[10 + 300 * row["n"] / total for row in bins], alpha=0.6, label=label)
         axes.set(
             xlabel="confidence", ylabel="accuracy", title=PIPELINE_NAMES[pipeline], xlim=(0.2, 1.02), ylim=(0, 1.05)
         )
-        axes.legend(fontsize=7, loc="lower right")
+        axes.legend(fontsize=7, loc="lower right", title="area: share of the images", title_fontsize=7)
     save(figure, "plots/calibration.png", dpi)
 
 

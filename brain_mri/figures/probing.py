@@ -18,6 +18,9 @@ PROBES = {
     "histogram_only": ("histogram alone: call kept", 0),
     "box_only": ("box of the lesion alone: call kept", 1),
 }
+# All else is gone in them, so a classifier that ignores the lesion need not keep its call.
+NO_ANATOMY = ("border_only", "histogram_only")
+HAS_LESION = ("original", "box_only", "transplanted")
 MOVED = "lesion moved into a healthy head:\ncalled by its class"
 TITLES = {
     "original": "original",
@@ -46,7 +49,8 @@ def probes(report: Mapping[str, Probed], dpi: int) -> None:
             low, high = rate.interval or (np.nan, np.nan)
             axes.plot([low, high], [height, height], color=f"C{place}", linewidth=2)
             axes.plot(rate.value or 0, height, "o", color=f"C{place}", markersize=6)
-            axes.plot(reference, height, "|", color="black", markersize=11, markeredgewidth=2)
+            if reference is not None:
+                axes.plot(reference, height, "|", color="black", markersize=11, markeredgewidth=2)
             if ideal is not None:
                 axes.plot(ideal, height, "D", markerfacecolor="none", color="green", markersize=6, clip_on=False)
         axes.plot([], [], "o-", color=f"C{place}", label=f"{PIPELINE_NAMES[pipeline]}, 95 % interval")
@@ -56,30 +60,31 @@ def probes(report: Mapping[str, Probed], dpi: int) -> None:
     axes.plot(
         [], [], "D", markerfacecolor="none", color="green", linestyle="none", label="if the tumour alone were seen"
     )
-    axes.set(xlim=(-0.03, 1.03), ylim=(max(len(names), 1) - 0.5, -0.5), xlabel="share of the images, or accuracy")
+    axes.set(xlim=(-0.03, 1.03), ylim=(max(len(names), 1) - 0.5, -0.5), xlabel="share of the images")
     axes.set_yticks(range(len(names)), names)
     axes.grid(axis="x", alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     save(figure, "plots/probes.png", dpi)
 
 
-def _rates(part: Probed) -> Iterator[tuple[str, tuple[Rate, float, float | None]]]:
+def _rates(part: Probed) -> Iterator[tuple[str, tuple[Rate, float | None, float | None]]]:
     """Yield what there is to draw of one pipeline: rate, value of a classifier that ignores the lesion, ideal."""
     for probe, (name, ideal) in PROBES.items():
         if kept := part.probes[probe].kept:
-            yield name, (kept, kept.if_lesion_ignored or 0, ideal)
+            ignored = None if probe in NO_ANATOMY else kept.if_lesion_ignored or 0
+            yield name, (kept, ignored, ideal)
     moved = part.transplant
     if moved.lesion and moved.sham:
         yield MOVED, (moved.lesion, moved.sham.value or 0, 1)
     for label, found in (part.source.model_extra or {}).items():
         if found.balanced_accuracy is not None:
             rate = Rate(value=found.balanced_accuracy, interval=found.interval)
-            yield f"source of {label} images told\nfrom the features", (rate, found.chance, None)
+            yield f"source of {label} images told\nfrom the features (balanced accuracy)", (rate, found.chance, None)
 
 
 def probe_examples(examples: Mapping[str, np.ndarray], dpi: int) -> None:
-    """Draw a row a lesion, a column a probe; below each image what the pipelines call it, green where it is the
-    lesion's class. `examples`: what the stage probe writes of the same name."""
+    """Draw a row a lesion, a column a probe; below each image what the pipelines call it, green where that is
+    the lesion's class and the lesion is there, or neither. `examples`: what the stage probe writes of the same name."""
     labels, masks = examples["labels"], examples["masks"]
     names = [name for name in TITLES if name in examples["probes"]]
     figure = Figure(figsize=(1.35 * len(names), 0.3 + 1.7 * max(len(labels), 1)), layout="constrained")
@@ -99,13 +104,14 @@ def probe_examples(examples: Mapping[str, np.ndarray], dpi: int) -> None:
             if not line:
                 axes.text(left + side / 2, -0.05 * side, TITLES[name], ha="center", fontsize=8)
             for place, (pipeline, call) in enumerate(zip(PIPELINE_NAMES, examples["calls"][at], strict=True)):
-                color = "green" if call == label else "firebrick"
+                color = "green" if (call == label) == (name in HAS_LESION) else "firebrick"
                 height = down + (1.03 + 0.12 * place) * side
                 text = f"{pipeline}: {call}"
                 axes.text(left + side / 2, height, text, ha="center", va="top", fontsize=6.5, color=color)
         pixels = np.arange(side) + 0.5
         axes.contour(pixels, down + pixels, mask, [0.5], colors="yellow", linewidths=1)
         axes.set(xlim=(-0.2 * side, across * len(names)), ylim=(down + 1.3 * side, -0.2 * side))
+    figure.suptitle("green: as if the tumour alone decided", fontsize=8)
     save(figure, "plots/probe_examples.png", dpi)
 
 

@@ -66,10 +66,15 @@ def test_the_papers_values_stand_beside_the_measured_ones(monkeypatch: pytest.Mo
     never = OfClass(precision=None, recall=0.0, f1=0.0, **values)
     measured = {name: {"glioma": seen, "notumor": never} for name in ("noaug", "aug")}
     theirs = {name: {"glioma": (0.9, 0.8, 0.85, 3), "notumor": (0.7, 0.6, 0.65, 4)} for name in measured}
+    known = OfClass(precision=(0.4, 0.6), recall=(0.1, 0.4), f1=(0.2, 0.4), roc_auc=None, average_precision=None)
+    none = OfClass(precision=None, recall=(0.0, 0.2), f1=(0.0, 0.2), roc_auc=None, average_precision=None)
+    intervals = {name: {"glioma": known, "notumor": none} for name in measured}
     for published, lines in ((theirs, 7), ({}, 3)):
-        evaluation.by_class(measured, published, 40)
+        evaluation.by_class(measured, intervals, published, 40)
         for axes in drawn.pop().axes:
             assert len(axes.lines) == lines
+            first, second = axes.collections[0].get_segments()
+            assert first[:, 1].tolist() == [0.4, 0.6] and not len(second)
             assert axes.lines[0].get_ydata()[0] == 0.5 and np.isnan(axes.lines[0].get_ydata()[1])
             if published:
                 assert list(axes.lines[3].get_ydata()) == [0.8, 0.6]
