@@ -27,9 +27,9 @@ SECONDS_BETWEEN_LINES = 15
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; on success it becomes `path` in one step, on failure it is removed.
+    """Yield a temporary name beside `path`; on success it becomes `path`, on failure it is removed.
 
-    Works for a file and for a folder (an existing folder is replaced)."""
+    A file is replaced in one step; an existing folder, whatever is in it, is removed just before."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: writers such as OpenCV and Keras choose their format by it.

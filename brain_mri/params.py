@@ -116,10 +116,10 @@ class Crop(Section):
 
 
 class Audit(Section):
-    search: Annotated[float, Field(ge=-1, le=1)]
+    search: Annotated[float, Field(gt=-1, le=1)]
     same: Annotated[float, Field(ge=-1, le=1)]
     neighbours: Count
-    scans: Annotated[float, Field(ge=-1, le=1)] | None
+    scans: Annotated[float, Field(gt=-1, le=1)] | None
 
 
 class Split(Section):
@@ -306,6 +306,11 @@ class Params(Section):
         ):
             if needs_negative and self.dataset.negative is None:
                 raise ValueError(f"{key}: dataset.negative is null; name the class that means 'no tumour'")
+        if self.evaluate.published and (missing := {"glioma", "meningioma", "notumor", "pituitary"}.difference(known)):
+            raise ValueError(
+                f"evaluate.published is true: the paper's numbers are of classes that the study lacks "
+                f"({', '.join(sorted(missing))}); set false"
+            )
         if self.augment.plain.epochs > self.train.epochs:
             raise ValueError(
                 f"augment.plain.epochs is {self.augment.plain.epochs}: must be at most train.epochs, "

@@ -3,7 +3,8 @@
     python docs/figures.py
 
 A row names where its figures come from: `<file> <key>`, in the folder that the table's header names; {} stands for each
-pipeline. An interval, where the metrics have one, follows in brackets. tests/test_cards.py holds the cards to it.
+pipeline. An interval, where the metrics have one, follows in brackets. tests/integration/test_cards.py holds the cards
+to it.
 """
 
 import argparse

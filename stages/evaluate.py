@@ -113,7 +113,7 @@ def write_predictions(
                         "part": "" if name == "external" else "leaked" if leaked[place] else "clean",
                         "predicted": classes[int(row.argmax())],
                     }
-                    | {f"p_{c}": f"{value:.6f}" for c, value in zip(classes, row, strict=True)}
+                    | {f"p_{c}": f"{value:.9g}" for c, value in zip(classes, row, strict=True)}
                     for place, (sample, row) in enumerate(zip(samples[name], softmax(logits, axis=1), strict=True))
                 ]
                 columns = ["path", "label", "group", "part", "predicted", *(f"p_{c}" for c in classes)]

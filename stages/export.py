@@ -21,7 +21,7 @@ from brain_mri.images.dataset import load_images, read_samples
 from brain_mri.network.machine import set_up
 from brain_mri.network.saved import load_for
 from brain_mri.params import PIPELINES, load_params
-from brain_mri.prediction.exporting import export, in_float32
+from brain_mri.prediction.exporting import export
 from brain_mri.prediction.onnx_network import Network
 from brain_mri.prediction.outputs import predict_batches, with_all_outputs
 
@@ -36,7 +36,6 @@ def main() -> None:
     for pipeline in progress(PIPELINES, "export"):
         source, target = Path(f"models/{pipeline}.keras"), f"models/{pipeline}.onnx"
         model, card = load_for(params.dataset.classes, source)
-        model = in_float32(model)
         digest = hashlib.sha256(source.read_bytes()).hexdigest()
         export(model, target, card, digest, params.evaluate.mirrored)
         network = with_all_outputs(model, card["temperature"], params.evaluate.mirrored)

@@ -99,7 +99,7 @@ def train(pipeline: str, params: Params) -> None:
         "classes": classes,
         "image_size": params.model.image_size,
         "crop": params.crop.model_dump(),
-        "temperature": fit_temperature(validation.labels, logits),  # softmax(logits / temperature) is calibrated
+        "temperature": fit_temperature(validation.labels, logits),  # softmax(logits / temperature), of unmirrored images
     }
 
     save(model, Path(f"models/{pipeline}.keras"), card)

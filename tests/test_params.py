@@ -63,6 +63,7 @@ def changed(tmp_path: Path, changes: dict[str, object]) -> Path:
         ("model.image_size", 256, ["model.image_size", "crop.size"]),
         ("dataset.negative", "none", ["dataset", "negative is 'none'", "one of classes"]),
         ("gradcam.target", "cat", ["gradcam.target is 'cat'", "predicted"]),
+        ("audit.search", -1.0, ["audit.search", "-1"]),
         ("dataset.source", "kagle", ["dataset.source = 'kagle'", "phantom"]),
         ("dataset.clases", ["a", "b"], ["dataset.clases", "unknown", "dataset.classes?"]),
         ("plots.heatmap", "jett", ["plots.heatmap = 'jett'", "jet"]),
@@ -90,6 +91,11 @@ def test_a_bad_key_is_named(tmp_path: Path, key: str, value: object, words: list
             "compact",
             {"dataset.negative": None, "augment.counterfactual.sham": 0.1},
             "augment.counterfactual: .* is null",
+        ),
+        (
+            "compact",
+            {"dataset.classes": ["glioma", "meningioma", "notumor", "pineal"], "evaluate.published": True},
+            "evaluate.published is true: .* the study lacks .pituitary.",
         ),
     ],
 )

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -58,6 +58,8 @@ def open_collections(sources: Sequence[Path], limits: Limits) -> Iterator[list[C
             table = source.suffix.lower() == ".csv"
             listed = list_inputs([] if table else [source], source if table else None, limits)
             images, refused = stack.enter_context(listed)
+            if table:  # two tables may have equal names, and --keep writes names that are seen from here
+                images = [replace(image, name=str(find_file(source.parent, image.name))) for image in images]
             collections.append(Collection(name, images, refused))
         yield collections
 

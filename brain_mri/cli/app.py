@@ -39,7 +39,7 @@ def main(options: argparse.Namespace) -> None:
 
         host, port = server.getsockname()[:2]
         local = ipaddress.ip_address(host.partition("%")[0]).is_loopback
-        service = Service(Classifier(study), local)
+        service = Service(Classifier(study), host if local else None)
         service.warm_up()
         for note in study.notes:
             warn(note)
@@ -69,6 +69,6 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         kind, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(place[:2], family=kind)
-    except OSError as error:
-        reason = f"cannot listen there ({error.strerror})"
+    except (OSError, UnicodeError) as error:  # a name of no host that could be
+        reason = f"cannot listen there ({getattr(error, 'strerror', None) or error})"
         raise UserError(f"{host}, port {port}: {reason}; name others with --host and --port") from None

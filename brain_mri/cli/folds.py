@@ -3,11 +3,11 @@
     brain-mri folds studies/compact-patients --run      every fold as a DVC experiment, one after the other, then pool
     brain-mri folds studies/compact-patients            pool the folds that were run
 
-Every image is classified once, by a network that saw neither it nor any image of its group; with `split.patients` that
-is its patient. Intervals are 95 %, over groups. Beside slices stand patients (what most of their slices are called) and
-the tumours alone (the likeliest tumour is the answer), and a paired test of the two pipelines. Writes
-metrics/folds.json. Needs `split.policy: grouped`; the data set is found as by `fetch`, so for --run name its folder in
-BRAIN_MRI_DATA.
+One image of each group of copies is classified once, by a network that saw neither it nor any image of its group; with
+`split.patients` that is its patient. Intervals are 95 %, over groups. Beside slices stand patients (what most of their
+slices are called) and the tumours alone (the likeliest tumour is the answer), and a paired test of the two pipelines.
+Writes metrics/folds.json. Needs `split.policy: grouped`; the data set is found as by `fetch`, so for --run name its
+folder in BRAIN_MRI_DATA.
 """
 
 import argparse

@@ -30,27 +30,25 @@ from brain_mri.decoding.picture import decode_picture, is_picture, picture_shape
 from brain_mri.images.badimage import BadImage, Limits, Reason
 
 
-def read_grey(path: Path, limits: Limits, slice: int | None = None, root: Path | None = None) -> np.ndarray:
+def read_grey(path: Path, limits: Limits, slice: int | None = None) -> np.ndarray:
     """Read one image file as grey: uint8 (height, width).
 
-    `slice` counts the slices of a NIfTI volume from 0 (default: the middle one); other formats have none. With `root`,
-    a symbolic link that leads out of that folder is refused. Raises BadImage.
+    `slice` counts the slices of a NIfTI volume from 0 (default: the middle one); other formats have none. Raises
+    BadImage.
     """
-    return decode_grey(read_file(path, limits, root), limits, path.name, slice)
+    return decode_grey(read_file(path, limits), limits, path.name, slice)
 
 
-def read_file(path: Path, limits: Limits, root: Path | None = None) -> bytes:
+def read_file(path: Path, limits: Limits) -> bytes:
     """The bytes of a file that passes `check_file`. Raises BadImage."""
-    check_file(path, limits, root)
+    check_file(path, limits)
     return path.read_bytes()
 
 
-def check_file(path: Path, limits: Limits, root: Path | None = None) -> None:
-    """Raise BadImage for what must not be opened: pipes and devices, links out of `root`, files above the limit."""
+def check_file(path: Path, limits: Limits) -> None:
+    """Raise BadImage for what must not be opened: pipes and devices, links to nothing, files above the limit."""
     try:
         str(path).encode()
-        if root is not None and not path.resolve(strict=True).is_relative_to(root.resolve()):
-            raise BadImage(Reason.LINK_OUT)
         status = path.stat()
     except UnicodeEncodeError:
         raise BadImage(Reason.NAME) from None

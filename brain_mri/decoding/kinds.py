@@ -26,7 +26,7 @@ STARTS: dict[bytes, str] = {  # by the first bytes, as the formats' specificatio
     rb"\x89HDF": "HDF5, as MINC 2 and MATLAB 7.3 are",
     rb"MATLAB": "MATLAB",
     rb"\x93NUMPY": "a NumPy array",
-    rb"PK\x03\x04": "a zip, which is read under a name that ends in .zip",
+    rb"PK\x03\x04": "a zip, which is read where it is named itself, by a name that ends in .zip",
     rb"Rar!|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ": "a packed file, to be unpacked first",
     rb"(\.\./|/)*(\.git/)?annex/objects/": "git-annex's note of a file that is not here: `git annex get` brings it",
     rb"version https://git-lfs": "Git LFS's note of a file that is not here: `git lfs pull` brings it",

@@ -29,8 +29,9 @@ def vote(labels: Ints, probabilities: Floats, patients: np.ndarray) -> tuple[Int
 def tumours_alone(labels: Ints, probabilities: Floats, negative: int) -> tuple[Bools, Ints, Floats]:
     """Return which images show a tumour, bool (N,), and of those the labels and probabilities among the tumours alone.
 
-    So those report who have tumours alone: the likeliest tumour is the answer. The labels count without the class
-    `negative`."""
+    So those report who have tumours alone: the likeliest tumour is the answer; where none has any probability, each has
+    as much. The labels count without the class `negative`."""
     shown = labels != negative
     shares = np.delete(probabilities[shown], negative, axis=1)
+    shares[~shares.any(1)] = 1
     return shown, labels[shown] - (labels[shown] > negative), shares / shares.sum(1, keepdims=True)

@@ -18,7 +18,6 @@ class Reason(StrEnum):
     TOO_LARGE = "too large"
     ONE_VALUE = "all one value"
     SEVERAL_FRAMES = "several frames"
-    LINK_OUT = "link leads out of the folder"
     NAME = "name is not UTF-8"
 
 

@@ -48,19 +48,6 @@ def export(model: keras.Model, path: Path | str, card: Mapping[str, Any], digest
         temporary.write_bytes(exported.SerializeToString(deterministic=True))
 
 
-def in_float32(model: keras.Model) -> keras.Model:
-    """Return the network with the same weights, computing in float32 throughout, as ONNX files of this project do."""
-    if all(layer.dtype_policy.name == "float32" for layer in model.layers):
-        return model
-
-    def single(layer: keras.layers.Layer) -> keras.layers.Layer:
-        return type(layer).from_config(layer.get_config() | {"dtype": "float32"})
-
-    copy = keras.models.clone_model(model, clone_function=single)
-    copy.set_weights(model.get_weights())
-    return copy
-
-
 def _renumber(graph: onnx.GraphProto) -> None:
     """Order and name the operations by what leads to the outputs: the converter's way depends on what the process has
     built before."""

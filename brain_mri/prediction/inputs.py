@@ -15,11 +15,11 @@ from brain_mri.errors import UserError
 from brain_mri.images.badimage import BadImage, Limits
 from brain_mri.images.crop import crop
 from brain_mri.params import Crop
-from brain_mri.sources.container import opened
+from brain_mri.sources.container import DamagedMember, opened
 from brain_mri.sources.names import find_file
 from brain_mri.sources.table import read_table
 
-UNREADABLE = BadImage, OSError  # what is wrong with one image is no reason to leave the others
+UNREADABLE = BadImage, OSError, DamagedMember  # what is wrong with one image is no reason to leave the others
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,6 @@ factors of a product are rounded until no sum needs rounding (`exact_product`), 
 elementwise operations, and what the regression finds is rounded.
 """
 
-import io
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -23,7 +21,7 @@ import cv2
 import numpy as np
 
 from brain_mri.errors import UserError
-from brain_mri.files import replacing
+from brain_mri.files import write_arrays
 
 GRID = 4  # cells a side in which the first layer's maps are averaged
 MOST_CHANNELS = 128  # more are mixed down to so many, that the covariance stays small
@@ -107,12 +105,7 @@ class Detector:
 
     def save(self, path: Path | str) -> None:
         """Write the detector as an .npz file; the same detector gives the same bytes."""
-        with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as file:
-            for name, value in vars(self).items():
-                array = io.BytesIO()
-                np.save(array, value)
-                # np.savez leaves the header to Python, whose versions write different ones.
-                file.writestr(zipfile.ZipInfo(f"{name}.npy"), array.getvalue())
+        write_arrays(path, {name: np.asarray(value) for name, value in vars(self).items()})
 
     def _raw(self, descriptions: np.ndarray) -> np.ndarray:
         """Mahalanobis distance to the training images and likeness to other pictures, float (N, 2)."""

@@ -56,7 +56,8 @@ def write_release(study: Study, about: str, target: Path) -> dict[str, float]:
     the share whose answer is another one than the study's.
 
     `about`: the text of its README.md. Raises UserError where files of the study are not there, its network draws no
-    lesion map (other maps need Keras), too many answers change, or the release is too large for git."""
+    lesion map (other maps need Keras), `target` is a folder with other things, too many answers change, or the release
+    is too large for git."""
     if study.keras is None or study.onnx is None or study.guard is None:
         raise UserError(f"{study.folder}: lacks files of models/; run the study whole: stages export and guard")
     if study.offered != LESION_MAP:
@@ -64,6 +65,9 @@ def write_release(study: Study, about: str, target: Path) -> dict[str, float]:
             f"{study.folder}: its network {study.params.model.network} draws no lesion map, and other maps need Keras, "
             "which a release is without; name a study whose network is called *_lesion"
         )
+    target = target.resolve()
+    if target.is_dir() and any(target.iterdir()) and not any(target.glob("models/*.json")):
+        raise UserError(f"{target}: not empty and no release, so it is not replaced; name a new folder (--to)")
     with replacing(target) as folder:
         for part in ("models", "metrics"):
             (folder / part).mkdir(parents=True)
@@ -135,7 +139,9 @@ def describe(study: Study, origin: str, metrics: Mapping[str, Any], sources: Map
     for name, row in metrics["external"].items():
         if row.get("called_tumour") is not None:
             lines.append(f"- {name}, {row['n_with_tumour']:,} tumours: called any tumour {row['called_tumour']:.3f}.")
-    if study.threshold is not None:
+    if study.threshold == np.inf:
+        lines.append("- No confidence was high enough on validation: every answer is left to a person.")
+    elif study.threshold is not None:
         lines.append(f"- Answers below a confidence of {study.threshold:.3f} are left to a person.")
     lines += ["", "Intervals and all other measurements stand in `metrics/`. Trained on, and measured with:", ""]
     for source in sources.values():

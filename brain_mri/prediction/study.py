@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 import brain_mri
@@ -40,7 +41,8 @@ class Study:
     digest: str  # SHA-256 of the model file, of which the ONNX file was made
     onnx: Path | None  # the same network for a quick start; None: the study has none
     card: Card
-    threshold: float | None  # the calibrated confidence, 0 to 1, below which a person decides; None: never
+    # The calibrated confidence, 0 to 1, below which a person decides; infinite where none is high enough; None: never.
+    threshold: float | None
     excluded_below: dict[str, float] | None  # of each class, the calibrated probability; None: none is excluded
     guard: Path | None  # the detector of what is no brain MRI; None: the study has none
     notes: list[str]  # what is missing, a line each
@@ -75,6 +77,8 @@ def open_study(folder: Path | None = None, pipeline: str | None = None) -> Study
     released, onnx_file, guard_file = (models / f"{pipeline}{end}" for end in (".json", ".onnx", "-guard.npz"))
     onnx, guard = (path if path.is_file() else None for path in (onnx_file, guard_file))
     keras = None if released.is_file() else models / f"{pipeline}.keras"
+    if keras and not keras.is_file() and (others := sorted(models.glob("*.json"))):
+        raise UserError(f"{folder}: a release of the pipeline {others[0].stem} alone; there is no {pipeline} in it")
     if keras is None:
         card, digest = read_released(released)
         if not onnx:
@@ -88,7 +92,9 @@ def open_study(folder: Path | None = None, pipeline: str | None = None) -> Study
     threshold, excluded_below = read_thresholds(metrics)
     notes = []
     if threshold is None:
-        notes.append(f"{metrics}: no threshold of confidence; every answer stands, none is left to a person")
+        notes.append(f"{metrics}: not there, so there is no threshold; every answer stands, none is left to a person")
+    elif threshold == np.inf:
+        notes.append(f"{metrics}: no confidence was high enough on validation; every answer is left to a person")
     if not guard:
         notes.append(f"{guard_file}: not there; no warning of images that are no brain MRI (the stage guard makes it)")
     return Study(folder, pipeline, params, keras, digest, onnx, card, threshold, excluded_below, guard, notes)
@@ -134,9 +140,9 @@ class _Metrics(results.Result):
 
 
 def read_thresholds(metrics: Path) -> tuple[float | None, dict[str, float] | None]:
-    """Read the confidence that the study asks of an answer, None where it found none, and below what probability it
-    excludes each class, None where it did not ask; None for both where it was not evaluated."""
+    """Read the confidence that the study asks of an answer, infinite where it found none high enough, and below what
+    probability it excludes each class, None where it did not ask; None for both where it was not evaluated."""
     if not metrics.is_file():
         return None, None
     found = results.read(metrics, _Metrics)
-    return found.threshold, found.excluded_below
+    return np.inf if found.threshold is None else found.threshold, found.excluded_below

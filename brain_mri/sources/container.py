@@ -57,6 +57,10 @@ class Entry:
         return self.path.rpartition("/")[0].partition("/")[0]
 
 
+class DamagedMember(UserError):
+    """A member of a zip cannot be read; the others may be whole."""
+
+
 @dataclass(frozen=True)
 class Member:
     """Reads a member of a zip. A worker process that it is sent to opens the zip for itself."""
@@ -66,8 +70,11 @@ class Member:
     info: zipfile.ZipInfo
 
     def __call__(self) -> bytes:
-        with _damage_named(self.source):
-            return self.archive.read(self.info)
+        try:
+            with _damage_named(self.source):
+                return self.archive.read(self.info)
+        except UserError as error:
+            raise DamagedMember(str(error)) from None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _member_elsewhere, (self.source, self.source.stat().st_mtime_ns, self.info)

@@ -58,9 +58,9 @@ def reproduce(top: Path, target: Path, place: Path) -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     if (target / "brain_mri").is_dir():  # the clone's own package, wherever another one is installed
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(target), os.environ.get("PYTHONPATH")]))
-    downloads = top / "downloads"
-    if not os.environ.get("BRAIN_MRI_DATA") and downloads.is_dir():
-        environment["BRAIN_MRI_DATA"] = str(downloads)
+    named = os.environ.get("BRAIN_MRI_DATA")
+    if named or (top / "downloads").is_dir():  # a relative one is seen from the repository, as by `locate`
+        environment["BRAIN_MRI_DATA"] = str(top / os.path.expanduser(named or "downloads"))  # noqa: PTH111
     # --no-run-cache: a cache that is shared by the user's settings would hand the old results back.
     command = [sys.executable, "-m", "dvc", "repro", "--force", "--no-run-cache", str(place / "dvc.yaml")]
     if subprocess.run(command, cwd=target, env=environment, stdout=sys.stderr).returncode:

@@ -78,6 +78,8 @@ def read_run(study: Path) -> Run:
         raise UserError(f"{study / 'dvc.lock'}: not there, the study was not run; `dvc repro`, then commit") from None
     except UserError:
         raise UserError(f"{study / 'dvc.lock'}: not a lock file of DVC; `git checkout` it or run `dvc repro`") from None
+    if not isinstance(lock, dict) or "stages" not in lock:
+        raise UserError(f"{study / 'dvc.lock'}: has no stages; `git checkout` it or run `dvc repro`")
     digests = {
         out["path"]: (stage, out["md5"]) for stage, entry in lock["stages"].items() for out in entry.get("outs", [])
     }

@@ -1,4 +1,4 @@
-"""The folds of a study, pooled: every image is classified once, by a network that saw neither it nor its patient."""
+"""The folds of a study, pooled: each image held out is classified once, by a network that knows nobody of its group."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,19 +23,25 @@ def experiment(study: Path, fold: int) -> str:
 def held_out(study: Path, params: Params) -> dict[str, list["HeldOut"]]:
     """Return what each fold of the study in this folder holds out and how it is classified, by pipeline.
 
-    UserError where a fold was not run, or an image is held out by two folds."""
-    folds = range(params.split.folds)
-    place = study.resolve().relative_to(Path.cwd().resolve())
+    UserError where a fold was not run or with other parameters than the others, or an image is held out by two."""
+    names = [experiment(study, fold) for fold in range(params.split.folds)]
+    place = study.resolve()
     return {
-        pipeline: _held_out(
-            [find(f"{experiment(study, fold)}:{place}:{pipeline}", Path.cwd()) for fold in folds], params
-        )
+        pipeline: pooled_sides([find(f"{name}:{place}:{pipeline}", Path.cwd()) for name in names], params)
         for pipeline in PIPELINES
     }
 
 
-def _held_out(sides: list[Side], params: Params) -> list["HeldOut"]:
+def pooled_sides(sides: list[Side], params: Params) -> list["HeldOut"]:
     classes = params.dataset.classes
+    for fold, side in enumerate(sides):
+        expected = sides[0].params | {"split": sides[0].params["split"] | {"fold": fold}}
+        if side.params | {"evaluate": None} != expected | {"evaluate": None}:
+            raise UserError(f"{side.name}: run with other parameters than fold 0; run all folds anew (--run)")
+    if (parts := sides[0].params["split"]["folds"]) != len(sides):
+        raise UserError(
+            f"{sides[0].name}: a split into {parts} folds, and split.folds is {len(sides)}; run all folds anew (--run)"
+        )
     images = [side.images["test"] for side in sides]
     paths = np.concatenate([fold.paths for fold in images])
     if len(np.unique(paths)) < len(paths):

@@ -90,7 +90,7 @@ def calibration_interval(
     a percentile interval lies too high, and of a calibrated classifier never holds the truth. Here the lower limit is
     the error minus what noise can add, by the triangle inequality the 97.5 % quantile of the sum over bins of
     |resampled gap - gap|; the upper limit the error plus 1.96 standard errors. In simulations it holds the truth in 93
-    to 99 % (tests/test_compare.py has one).
+    to 99 % (tests/studies/test_compare.py has one).
     """
     confidence = probabilities.max(1)
     gap = confidence - (probabilities.argmax(1) == labels)

@@ -14,7 +14,7 @@ from brain_mri.images.badimage import BadImage, Limits, Reason
 from brain_mri.images.crop import crop, cut_out, find_head
 from brain_mri.pages import data_uri
 from brain_mri.prediction.classifier import Classifier
-from brain_mri.sources.container import opened_zip
+from brain_mri.sources.container import DamagedMember, opened_zip
 from brain_mri.web.words import headline, name_of, notes, share
 
 MOST_PIXELS = 16_000_000  # 4000 x 4000; a slice has 512 x 512, and larger ones would keep others waiting
@@ -85,7 +85,7 @@ def answer_zip(classifier: Classifier, data: bytes) -> list[dict[str, Any]]:
         for entry in entries:
             try:
                 crops.append((entry.path, crop(decode_grey(entry.read(), limits(classifier), entry.path), settings)))
-            except BadImage as error:
+            except (BadImage, DamagedMember) as error:
                 rows.append({"path": entry.path, "error": str(error)})
     if crops:
         found = classifier.classify(np.stack([image for _, image in crops]))

@@ -82,9 +82,12 @@ def openapi(classes: list[str], methods: list[str]) -> dict[str, Any]:
 
     problems = {
         "400": "a parameter that makes no sense",
+        "408": "the body did not arrive in time",
+        "411": "no Content-Length",
         "413": "too large, or too many images",
         "415": "another Content-Type than application/octet-stream",
         "422": "not an image, or not a zip",
+        "500": "an error of the service, not of the request",
         "503": "too much is waiting: ask again after Retry-After seconds",
     }
     refused = {status: reply("Problem", words) for status, words in problems.items()}

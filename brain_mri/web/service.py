@@ -55,8 +55,9 @@ HEADERS = {
 class Service:
     """What stands at each address, and the classifier behind them."""
 
-    def __init__(self, classifier: Classifier, local: bool = True):
-        """Read all that is served; `local`: the page is for this computer alone."""
+    def __init__(self, classifier: Classifier, local: str | None = "127.0.0.1"):
+        """Read all that is served; `local`: the address at which this computer alone reaches the page, None: others
+        may."""
         study = classifier.study
         self.classifier, self.local = classifier, local
         # Each has a thread of its own, so that a slow map keeps no answer waiting.
@@ -66,7 +67,7 @@ class Service:
         shown = samples(study.folder, study.params)
         self.samples = {f"{number}.png": sample for number, sample in enumerate(shown)}
         self.limits = limits(classifier)
-        page = render(study, self.samples, self.limits, MOST_BYTES, local).encode()
+        page = render(study, self.samples, self.limits, MOST_BYTES, local is not None).encode()
         static = {f"/{name}": ((FOLDER / name).read_bytes(), kind) for name, kind in STATIC.items()}
         colours = legend(study.params.plots.heatmap)
         described = json.dumps(openapi(classifier.classes, list(methods_of(study)))).encode()
@@ -91,7 +92,7 @@ class Service:
             Route("/map", self.give_map, methods=["POST"]),
         ]
         # A site elsewhere can give its own name this computer's address, and read answers as if they were its own.
-        hosts = LOCAL if self.local else ["*"]
+        hosts = [*LOCAL, self.local] if self.local else ["*"]
         middleware = [Middleware(SecurityHeaders), Middleware(TrustedHostMiddleware, allowed_hosts=hosts)]
         handlers: Any = {HTTPException: self.problem, BadImage: self.refused, Busy: self.busy, UserError: self.unfit}
         return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)

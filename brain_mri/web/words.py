@@ -1,5 +1,6 @@
 """What the page tells a person who is no engineer: classes, reservations, methods, and why a file was refused."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,12 @@ def notes(answer: Answer, threshold: float | None) -> list[str]:
             "The picture differs from all images that the network has learned from. It answers all the same, because "
             "it can only choose among its classes: please do not rely on anything below."
         )
-    if answer.abstain and threshold is not None:
+    if answer.abstain and threshold == math.inf:
+        found.append(
+            f"The likeliest class is {name} ({confidence}), but on validation images no probability was high enough "
+            "for this study to give an answer by itself."
+        )
+    elif answer.abstain and threshold is not None:
         found.append(
             f"The likeliest class is {name}, but its probability, {confidence}, is below the {share(threshold)} "
             "that this study asks for before it gives an answer."

@@ -90,6 +90,18 @@ def test_what_is_kept_has_no_copies(call: Call) -> None:
     assert call("lists/keep.csv", "--fail-above", "0")[0] == 0
 
 
+def test_the_images_of_a_table_are_named_as_seen_from_here(call: Call) -> None:
+    for place in ("a", "b"):
+        write_folder(Path(place), {f"{seed}.png": encoded(head(seed)) for seed in range(2)})
+        Path(place, "list.csv").write_text("path\n0.png\n1.png\n")
+    assert call("a/list.csv", "b/list.csv", "--keep", "keep.csv")[0] == 0
+    assert [(row["first"], row["second"]) for row in rows("audit/pairs.csv")] == [
+        ("a/0.png", "b/0.png"),
+        ("a/1.png", "b/1.png"),
+    ]
+    assert [row["path"] for row in rows("keep.csv")] == ["a/0.png", "a/1.png"]
+
+
 def test_more_copies_than_allowed_fail(call: Call) -> None:
     write_two()
     assert call("train", "test.zip", "--fail-above", "2")[0] == 0

@@ -130,7 +130,11 @@ def test_a_confidence_below_the_threshold_is_left_to_a_person(call: Call, study:
     code, out, err = call(path, study=other)
     assert code == 0 and out[1].endswith("for a person to decide")
     assert len(err) == 1 and "aug-guard.npz: not there" in err[0]
-    write_json(other / "metrics/aug.json", {"selective": {"threshold": None}})
+    write_json(other / "metrics/aug.json", {"selective": {"threshold": None}})  # no confidence was high enough
+    code, out, err = call(path, study=other)
+    assert code == 0 and out[1].endswith("for a person to decide")
+    assert "every answer is left to a person" in err[0] and len(err) == 2
+    (other / "metrics/aug.json").unlink()
     code, out, err = call(path, study=other)
     assert code == 0 and "person" not in out[1]
     assert "every answer stands" in err[0] and len(err) == 2
@@ -218,6 +222,12 @@ def test_a_batch_answers_what_it_can(many: int, call: Call, monkeypatch: pytest.
         "in/empty.png: empty",
         "2 of 5 images could not be read",
     ]
+    data = bytearray(Path("more.zip").read_bytes())
+    data[data.index(b"IDAT") + 20] ^= 0xFF
+    Path("more.zip").write_bytes(data)
+    code, out, err = call("in", "more.zip", "--json")
+    assert code == 1 and len(out) == 2
+    assert "more.zip/inside.png: more.zip: not a whole zip" in err[-2]
 
 
 def test_what_a_terminal_cannot_show_is_written_as_its_number(study: Path, tmp_path: Path) -> None:

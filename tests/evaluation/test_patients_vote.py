@@ -22,3 +22,5 @@ def test_of_tumours_alone_the_likeliest_is_the_answer() -> None:
     assert shown.tolist() == [True, True, False]
     assert labels.tolist() == [0, 1]
     np.testing.assert_allclose(shares, [[2 / 3, 1 / 3], [0.2, 0.8]])
+    # A network that is sure of the healthy head leaves nothing to the tumours.
+    np.testing.assert_allclose(tumours_alone(np.array([0]), np.array([[0.0, 1.0, 0.0]]), 1)[2], [[0.5, 0.5]])

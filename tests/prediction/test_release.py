@@ -94,6 +94,11 @@ def test_what_cannot_be_released(study: Study, tmp_path: Path, monkeypatch: pyte
         with pytest.raises(UserError, match="at most 1,000"):
             release.write_release(study, "about", tmp_path / "released")
     assert not list(tmp_path.iterdir())
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match="not empty and no release"):
+        release.write_release(study, "about", tmp_path / "own")
+    assert (tmp_path / "own/thesis.txt").is_file()
     (tmp_path / "plain").mkdir()
     plain = open_study(tiny_study(tmp_path / "plain"))
     with pytest.raises(UserError, match="run the study whole"):
@@ -106,6 +111,10 @@ def test_what_cannot_be_released(study: Study, tmp_path: Path, monkeypatch: pyte
         (lambda folder: (folder / "models/aug.json").write_text("{}"), "aug.json: classes"),
         (lambda folder: (folder / "models/aug.onnx").unlink(), "lacks aug.onnx"),
         (lambda folder: (folder / "models/aug.onnx").write_bytes(b"nothing"), "not an ONNX file"),
+        (
+            lambda folder: (folder / "models/aug.json").rename(folder / "models/noaug.json"),
+            "a release of the pipeline noaug",
+        ),
         (
             lambda folder: (folder / "params.yaml").write_text(
                 (folder / "params.yaml").read_text().replace("pituitary", "pineal")

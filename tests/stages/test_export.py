@@ -21,7 +21,7 @@ from brain_mri.images.crop import crop, to_network
 from brain_mri.images.dataset import Sample, write_samples
 from brain_mri.network.saved import load, save
 from brain_mri.params import load_params
-from brain_mri.prediction.exporting import export, in_float32
+from brain_mri.prediction.exporting import export
 from brain_mri.prediction.onnx_network import Network
 from brain_mri.prediction.outputs import predict_all, with_all_outputs
 from stages import export as stage
@@ -102,20 +102,6 @@ def test_a_network_with_two_answers(tmp_path: Path) -> None:
     found = Network(tmp_path / "network.onnx", "d").run(IMAGES)
     for name, values in zip(("probabilities", "lesion"), model.predict_on_batch(np.float32(IMAGES)), strict=True):
         np.testing.assert_allclose(found[name], values, atol=1e-4, err_msg=name)
-
-
-def test_mixed_precision_is_exported_as_float32(tmp_path: Path) -> None:
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        model = untrained("compact")
-    finally:
-        keras.config.set_dtype_policy("float32")
-    single = in_float32(model)
-    expected, rounded = (network.predict_on_batch(np.float32(IMAGES)) for network in (single, model))
-    np.testing.assert_allclose(expected, rounded, atol=0.02)
-    export(single, tmp_path / "network.onnx", CARD, "d")
-    found = Network(tmp_path / "network.onnx", "d").run(IMAGES)["probabilities"]
-    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_bytes_repeat_in_another_process_with_another_past(tmp_path: Path) -> None:

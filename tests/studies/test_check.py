@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from toy import brain_mri, call, commit, edit, make_study
 
-from brain_mri.studies.differences import Run, differences, judge, table
+from brain_mri.errors import UserError
+from brain_mri.studies.differences import Run, differences, judge, read_run, table
 from brain_mri.studies.environment import installed_otherwise, machine
 
 
@@ -185,3 +186,7 @@ def test_what_cannot_be_checked_is_one_line(study: Path, tmp_path: Path) -> None
     call(study, "git", "rm", "-q", "dvc.lock")
     commit(study, "not run")
     assert "the study was not run" in check(study, code=2)
+    for text in ("", "schema: '2.0'\n"):
+        (study / "dvc.lock").write_text(text)
+        with pytest.raises(UserError, match="has no stages"):
+            read_run(study)

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from brain_mri import results
+from brain_mri.errors import UserError
 from brain_mri.params import load_params
-from brain_mri.studies.folds import HeldOut, paired_verdict, pool_held_out, summary, views
+from brain_mri.studies.folds import HeldOut, paired_verdict, pool_held_out, pooled_sides, summary, views
+from brain_mri.studies.sides import Files, Side
 
 CLASSES = ["glioma", "meningioma", "notumor"]
 
@@ -37,6 +39,31 @@ def test_slices_patients_and_tumours_are_counted() -> None:
 def test_without_patients_or_a_negative_class_slices_alone_are_counted() -> None:
     nobody = held_out(0.8, 0)._replace(patients=np.full(90, ""))
     assert list(views(nobody, CLASSES, None)) == ["slices"]
+
+
+def side(fold: int, images: int = 3, **changes: object) -> Side:
+    """A fold that holds out some images of its own, run with its parameters but for some changes."""
+
+    def read(path: str) -> str:
+        if path.endswith("external.csv"):
+            return "path,source\n"
+        rows = [f"{fold}-{place},glioma,{place},clean,0.8,0.1,0.1,p{place}" for place in range(images)]
+        return "\n".join(["path,label,group,part,p_glioma,p_meningioma,p_notumor,patient", *rows])
+
+    params = {"dataset": {"classes": CLASSES}, "split": {"fold": fold, "folds": 2}, "train": {"epochs": 5}}
+    return Side(f"fold {fold}", "aug", params | changes, Files(Path(), None, "", "", "", read, read))
+
+
+def test_folds_that_belong_together_alone_are_pooled() -> None:
+    params = load_params(Path(__file__).parents[2] / "params.yaml")
+    params = params.model_copy(update={"dataset": params.dataset.model_copy(update={"classes": CLASSES})})
+    assert [len(fold.labels) for fold in pooled_sides([side(0), side(1, 4)], params)] == [3, 4]
+    for sides, words in (
+        ([side(0), side(1, train={"epochs": 6})], "fold 1: run with other parameters"),
+        ([side(0), side(1), side(2)], "a split into 2 folds, and split.folds is 3"),
+    ):
+        with pytest.raises(UserError, match=words):
+            pooled_sides(sides, params)
 
 
 def test_folds_are_pooled_and_told_apart(tmp_path: Path) -> None:

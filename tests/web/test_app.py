@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+import math
 import os
 import re
 import shutil
@@ -101,12 +102,20 @@ def ask_all(client: TestClient, data: bytes) -> httpx2.Response:
     return client.post("/answers", content=data, headers=OCTETS)
 
 
+def with_a_damaged_member(data: bytes) -> bytes:
+    """The zip with a byte of its last picture changed."""
+    place = data.rindex(b"IDAT") + 20
+    return data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :]
+
+
 def test_a_zip_is_answered_as_its_images_are(client: TestClient, classifier: Classifier) -> None:
     files = {f"in/{seed}.png": png(disc(seed)) for seed in range(3)}
     found = ask_all(client, zipped(files | {"in/README.txt": b"scans", "in/bad.png": b"nothing"}))
     rows = Batch.model_validate(found.json()).answers
     assert [row.path for row in rows] == ["in/0.png", "in/1.png", "in/2.png", "in/bad.png"]
     assert rows[3].error and rows[3].predicted is None
+    damaged = ask_all(client, with_a_damaged_member(zipped(files)))
+    assert [bool(row.error) for row in Batch.model_validate(damaged.json()).answers] == [False, False, True]
     for row, data in zip(rows, files.values(), strict=False):
         crop = read_crop(data, "disc.png", classifier.study.card.crop)
         (expected,) = classifier.classify(crop[None])
@@ -242,8 +251,9 @@ def test_a_browser_may_load_nothing_from_elsewhere(client: TestClient) -> None:
 
 
 def test_only_this_computer_s_names_are_answered(classifier: Classifier) -> None:
-    for host, status in (("127.0.0.1:8000", 200), ("[::1]:8000", 200), ("localhost", 200), ("evil.example", 400)):
-        local, open_to_all = (TestClient(Service(classifier, local).app()) for local in (True, False))
+    own = ("127.0.0.1:8000", "[::1]:8000", "localhost", "127.0.1.1:8000")
+    for host, status in (*((host, 200) for host in own), ("evil.example", 400), ("127.0.1.2", 400)):
+        local, open_to_all = (TestClient(Service(classifier, local).app()) for local in ("127.0.1.1", None))
         assert local.get("/", headers={"Host": host}).status_code == status
         assert open_to_all.get("/", headers={"Host": host}).status_code == 200
     assert "stays on this computer" in local.get("/", headers={"Host": "localhost"}).text
@@ -333,6 +343,7 @@ def test_words_for_reservations() -> None:
         Answer("glioma", shares, [], abstain, warning)
         for abstain, warning in ((False, None), (True, None), (True, "odd"))
     )
+    assert "no probability was high enough" in notes(unsure, math.inf)[0]
     assert headline(sure) == "Glioma" and "55.0 %" in notes(sure, 0.5)[0]
     assert "a person has to decide" in headline(unsure) and "below the 90.0 %" in notes(unsure, 0.9)[0]
     assert "not look like a brain MRI" in headline(strange) and "do not rely" in notes(strange, 0.9)[0]
@@ -390,6 +401,7 @@ def test_samples_are_phantoms_made_or_drawn(tmp_path: Path) -> None:
         (["--port", "TAKEN"], "cannot listen there"),
         (["--port", "70000"], "expected 0 to 65535"),
         (["--host", "no.such.host.invalid"], "cannot listen there"),
+        (["--host", "127..1"], "cannot listen there"),
     ],
 )
 def test_a_bad_start_is_one_line(arguments: list[str], words: str, classifier: Classifier) -> None:
