@@ -156,8 +156,8 @@ class Chain(Result):
 
 
 class SharedPatients(Result):
-    """Held-out images, those whose patient is known, and those whose patient is shown in the part that trains: the train split, or
-    `Training/` for the published test images."""
+    """Held-out images, those whose patient is known, and those whose patient is shown in the part that trains: the
+    train split, or `Training/` for the published test images."""
 
     of: int
     patient_known: int

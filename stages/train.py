@@ -99,7 +99,9 @@ def train(pipeline: str, params: Params) -> None:
         "classes": classes,
         "image_size": params.model.image_size,
         "crop": params.crop.model_dump(),
-        "temperature": fit_temperature(validation.labels, logits),  # softmax(logits / temperature), of unmirrored images
+        "temperature": fit_temperature(
+            validation.labels, logits
+        ),  # softmax(logits / temperature), of unmirrored images
     }
 
     save(model, Path(f"models/{pipeline}.keras"), card)
