@@ -1,7 +1,7 @@
 """What does the audit for copies find, and what does it merge wrongly?
 
-    python -m bench.audit            # all parts; about 20 minutes on two cores
-    python -m bench.audit planted    # or phantoms, real, growth; the others keep their place in bench/audit.json
+    python -m bench.audit            # all parts; about 35 minutes on two cores
+    python -m bench.audit planted    # or phantoms, real, growth, index; the others keep their place in bench/audit.json
 
 planted   copies of each kind at three strengths, as they are and mirrored, among real images (of the archive in the
           folder that BRAIN_MRI_DATA names): the share that is found, in the right orientation
@@ -10,6 +10,8 @@ real      the real images: the outlines in data/outlines say which slices are th
           which differ: pairs found, missed and refuted by them; seconds of an audit
 growth    seconds and memory at 10,000, 30,000 and 100,000 images: synthetic heads, in patients of twenty neighbouring
           slices that the search must put before the verification, with one planted copy in ten
+index     of 100,000 such heads: the share of the exhaustive search's candidates, and of the planted copies, that the
+          index finds; seconds and memory of both
 
 Prints tables and writes bench/audit.json. The thresholds, `audit` in params.yaml, were chosen on them.
 """
@@ -35,6 +37,7 @@ from scipy.spatial import cKDTree
 from bench.images import archive
 from bench.planting import STRENGTHS, plant
 from bench.turns import ROOT
+from brain_mri.copies import neighbours
 from brain_mri.copies.descriptions import ORIENTATIONS, THUMBNAIL, Descriptions, describe, descriptor, turned
 from brain_mri.copies.duplicates import Pairs, find_pairs, group_copies, verify
 from brain_mri.copies.neighbours import correlate
@@ -178,6 +181,26 @@ def growth() -> dict[str, Any]:
     return {"rows": rows}
 
 
+def index() -> dict[str, Any]:
+    count, found, result = 100_000, {}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        descriptors, _ = synthetic_heads(count, Path(folder))
+    for name, exhaustive in (("index", 0), ("exhaustive", count)):
+        neighbours.EXHAUSTIVE = exhaustive
+        begin = time.perf_counter()
+        with peak_memory() as mib:
+            first, second, _ = neighbours.candidates(descriptors, AUDIT.search, AUDIT.neighbours)
+        found[name] = first * count + second
+        result[name] = {"seconds": time.perf_counter() - begin, "peak_gib": mib[0] / 1024, "pairs": len(first)}
+        print(name, result[name], flush=True)
+    copies = np.arange(9, count, 10)
+    result["recall"] = float(np.isin(found["exhaustive"], found["index"]).mean())
+    for name, pairs in found.items():
+        result[name]["planted"] = float(np.isin((copies - 1) * count + copies, pairs).mean())
+    print(result)
+    return result
+
+
 def synthetic_heads(count: int, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Descriptors and thumbnails (a memory map, as `split` reads them) of heads in patients of twenty slices."""
     thumbnails = np.lib.format.open_memmap(folder / "thumbnails.npy", "w+", np.uint8, (count, THUMBNAIL, THUMBNAIL))
@@ -231,7 +254,7 @@ def peak_memory(pid: int | None = None) -> Iterator[list[float]]:
 
 
 def main() -> None:
-    parts = {"planted": planted, "phantoms": phantoms, "real": real, "growth": growth}
+    parts = {"planted": planted, "phantoms": phantoms, "real": real, "growth": growth, "index": index}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", nargs="?", choices=parts, help="default: all")
     part = parser.parse_args().part
