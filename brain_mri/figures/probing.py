@@ -111,7 +111,7 @@ def probe_examples(examples: Mapping[str, np.ndarray], dpi: int) -> None:
         pixels = np.arange(side) + 0.5
         axes.contour(pixels, down + pixels, mask, [0.5], colors="yellow", linewidths=1)
         axes.set(xlim=(-0.2 * side, across * len(names)), ylim=(down + 1.3 * side, -0.2 * side))
-    figure.suptitle("green: as if the tumour alone decided", fontsize=8)
+    figure.suptitle("green: the lesion's class where the lesion is, another where it is not", fontsize=8)
     save(figure, "plots/probe_examples.png", dpi)
 
 
