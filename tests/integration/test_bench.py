@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from heads import head
 
-from bench import ablation, fuzz, turns
+from bench import ablation, fuzz, photographs, turns
 from bench.speed import Line, number, shown
 from bench.turns import Failed, Way, take_turns
-from brain_mri.files import parse_yaml, read_yaml
+from brain_mri.files import parse_yaml, read_yaml, write_png
 from brain_mri.params import load_params
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +41,23 @@ def test_unknown_row_is_one_line() -> None:
     done = call("croop")
     assert done.returncode == 2
     assert "no row croop; there are crop, predict, step" in done.stderr
+
+
+def test_copies_of_photographs_are_planted_and_what_was_found_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    for seed in range(2):
+        write_png(tmp_path / f"in/{seed}.png", head(seed))
+    planted = photographs.write_copies(tmp_path / "in", tmp_path / "out")
+    copies = [name for name, (kind, strength, _) in planted.items() if (kind, strength) == ("crop", 0.1)]
+    assert sorted(path.name for path in (tmp_path / "out/crop-0.1").iterdir()) == sorted([*copies, "0.png", "1.png"])
+    # Of one photograph both copies are found, whichever stands first; of the other one none; and one pair is wrong.
+    first, mirrored = (name for name in copies if name.startswith("0--"))
+    found = photographs.score([[first, "0.png"], ["0.png", mirrored], ["1.png", first]], planted)
+    shares = {(row["kind"], row["strength"], row["pose"]): row["share"] for row in found["recall"]}
+    assert shares["crop", 0.1, "as it is"] == shares["crop", 0.1, "mirrored"] == 0.5
+    assert shares["jpeg", 30, "as it is"] == 0
+    assert (found["wrong"], found["pairs"]) == (1, 3)
 
 
 @pytest.fixture
