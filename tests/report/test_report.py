@@ -322,8 +322,10 @@ def test_patients_and_folds_stand_where_they_were_measured(study: Path) -> None:
 
 
 def test_the_published_tables_stand_beside_the_study(study: Path) -> None:
-    text = (study / "params.yaml").read_text()
-    (study / "params.yaml").write_text(text.replace("published: false", "published: true"))
+    # The paper's own classes, wherever the study names them.
+    for file in (path for path in study.rglob("*.*") if path.suffix in (".yaml", ".json", ".csv")):
+        text = file.read_text().replace(HOSTILE, "meningioma")
+        file.write_text(text.replace("published: false", "published: true"))
     assert "has no rows" in page_of(study).text
     rows = [{"pipeline": "aug", "metric": "glioma.recall", "published": 0.98, "measured": 0.95}]
     write_csv(study / "plots/comparison/published.csv", rows, published.COLUMNS)
