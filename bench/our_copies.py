@@ -3,26 +3,25 @@
 python -m bench.our_copies FOLDER
 """
 
+import argparse
+import contextlib
+import os
 import sys
 import tempfile
 from pathlib import Path
 
 from bench.answering import serve
-from brain_mri.audit.collections import describe_collections, open_collections
-from brain_mri.cli.audit import PHOTOGRAPHS
-from brain_mri.copies.descriptions import read_descriptions
-from brain_mri.copies.duplicates import find_pairs
-from brain_mri.images.badimage import Limits
-from brain_mri.params import Audit
+from brain_mri.cli import audit
+from brain_mri.files import read_csv
 
 
 def pairs(folder: Path) -> list[tuple[str, str]]:
-    settings = Audit(**PHOTOGRAPHS._asdict(), scans=None)
-    with open_collections([folder], Limits()) as collections, tempfile.TemporaryDirectory() as scratch:
-        images = describe_collections(collections, Limits(), Path(scratch, "descriptions"))
-        found = find_pairs(read_descriptions(Path(scratch, "descriptions")), settings)
-    names = [Path(path).name for path in images.paths]
-    return [(names[first], names[second]) for first, second in zip(found.first, found.second, strict=True)]
+    parser = argparse.ArgumentParser()
+    audit.add_arguments(parser)
+    with tempfile.TemporaryDirectory() as out:
+        with Path(os.devnull).open("w") as nothing, contextlib.redirect_stdout(nothing):
+            audit.main(parser.parse_args([str(folder), "--photographs", "--out", out]))
+        return [(Path(row["first"]).name, Path(row["second"]).name) for row in read_csv(Path(out, "pairs.csv"))]
 
 
 if __name__ == "__main__":

@@ -39,8 +39,6 @@ CHANGES = [
     ("crop", 0.1),
     ("crop", 0.15),
 ]
-
-
 Change = tuple[str, float, str]  # kind, strength and pose
 
 
@@ -67,15 +65,19 @@ def write_copies(photographs: Path, folder: Path) -> dict[str, Change]:
     return planted
 
 
+def origin(name: str) -> str:
+    """The photograph of which a picture is a copy, or which it is."""
+    return Path(name).stem.partition("--")[0]
+
+
 def score(pairs: list[list[str]], planted: dict[str, Change]) -> dict[str, Any]:
     """The share of the copies of each change that is paired with its original, and how many pairs are wrong."""
-    source = [[Path(name).stem.partition("--")[0] for name in pair] for pair in pairs]
-    found = {name for pair in pairs for name, other in (pair, pair[::-1]) if other == f"{name.partition('--')[0]}.png"}
+    found = {name for pair in pairs for name, other in (pair, pair[::-1]) if other == f"{origin(name)}.png"}
     changes = dict.fromkeys(planted.values())
     rows = {change: np.mean([name in found for name, own in planted.items() if own == change]) for change in changes}
     return {
         "recall": [{"kind": k, "strength": s, "pose": p, "share": float(share)} for (k, s, p), share in rows.items()],
-        "wrong": sum(one != other for one, other in source),
+        "wrong": sum(origin(one) != origin(other) for one, other in pairs),
         "pairs": len(pairs),
     }
 
@@ -95,7 +97,7 @@ def main() -> None:
         ]
         measured = take_turns(ways, 1, options.peers)
     results: dict[str, Any] = {
-        "photographs": len({name.partition("--")[0] for name in planted}),
+        "photographs": len(set(map(origin, planted))),
         "copies": len(planted),
     }
     for name, runs in measured.items():

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-REMEDY = "make room or fix the permissions"
+REMEDY = "free disk space or fix the permissions"
 REMEDIES = {
     errno.ENAMETOOLONG: "take a shorter name",
     errno.ENOENT: "put it there, or name another",
@@ -65,7 +65,7 @@ def run(main: Callable[[], None]) -> None:
     except MemoryError:
         message, code = "not enough memory; close other programs, or take smaller images and batches, then run again", 2
     except BrokenExecutor:
-        message, code = "a worker process was ended, most often for want of memory; make room, then run again", 2
+        message, code = "a worker process was ended, most often for want of memory; free some, then run again", 2
     except UnicodeEncodeError as error:
         what = ascii(error.object)[:120]
         message, code = f"{what}: no name in {error.encoding}; set LC_ALL=C.UTF-8, then run again", 2

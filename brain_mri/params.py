@@ -13,6 +13,7 @@ from brain_mri.errors import UserError, one_line
 from brain_mri.files import read_yaml
 
 PIPELINES = ("noaug", "aug")  # without and with augmentation
+PAPER_CLASSES = frozenset({"glioma", "meningioma", "notumor", "pituitary"})  # of brain_mri/evaluation/published.py
 
 
 class Section(BaseModel):
@@ -306,9 +307,9 @@ class Params(Section):
         ):
             if needs_negative and self.dataset.negative is None:
                 raise ValueError(f"{key}: dataset.negative is null; name the class that means 'no tumour'")
-        if self.evaluate.published and (missing := {"glioma", "meningioma", "notumor", "pituitary"}.difference(known)):
+        if self.evaluate.published and (missing := PAPER_CLASSES.difference(self.dataset.classes)):
             raise ValueError(
-                f"evaluate.published is true: the paper's numbers are of classes that the study lacks "
+                "evaluate.published is true: the paper's numbers are of classes that the study lacks "
                 f"({', '.join(sorted(missing))}); set false"
             )
         if self.augment.plain.epochs > self.train.epochs:

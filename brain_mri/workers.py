@@ -72,7 +72,7 @@ def workers(most: int | None = None) -> Iterator[Pool]:
     except (OSError, ImportError, NotImplementedError) as error:
         raise UserError(
             f"worker processes cannot be had ({' '.join(str(error).split())}): they share memory in /dev/shm; mount "
-            "it, writable and with room (docker run --shm-size=1g), then run again"
+            "it, writable and with free space (docker run --shm-size=1g), then run again"
         ) from None
     with executor:
         # What is ignored as a process starts stays ignored in it; the first task starts them all.

@@ -107,11 +107,9 @@ def cropped_name(path: str) -> str:
 def stop_when_too_many(bad: list[Refused], found: int, allowed: float) -> None:
     if len(bad) == found or len(bad) > allowed * found:
         listed = "; ".join(f"{file.path}: {file.reason}" for file in bad[:10])
-        most = f"more than crop.max_quarantined = {allowed:.2%}; fix or remove them, or raise it"
-        most = "so none is left" if len(bad) == found else most
-        raise UserError(
-            f"data/quarantine.csv: {len(bad)} of {found} images cannot be used, {most}. The first: {listed}"
-        )
+        too_many = f"more than crop.max_quarantined = {allowed:.2%}; fix or remove them, or raise it"
+        why = "so none is left" if len(bad) == found else too_many
+        raise UserError(f"data/quarantine.csv: {len(bad)} of {found} images cannot be used, {why}. The first: {listed}")
 
 
 def summary(used: list[Cropped], bad: list[Refused], ignored: int) -> dict:

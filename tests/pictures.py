@@ -39,6 +39,12 @@ def write_zip(path: Path, files: Mapping[str, bytes]) -> Path:
     return path
 
 
+def with_a_damaged_member(data: bytes) -> bytes:
+    """The bytes of a zip of PNGs with one of its last picture changed."""
+    place = data.rindex(b"IDAT") + 20
+    return data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :]
+
+
 def written(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()

@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from brain_mri.errors import UserError, known_keys
+from brain_mri.evaluation import published
 from brain_mri.files import read_yaml
-from brain_mri.params import Params, load_params
+from brain_mri.params import PAPER_CLASSES, Params, load_params
 
 ROOT = Path(__file__).parent.parent
 STUDIES = [ROOT / "params.yaml", *sorted(ROOT.glob("studies/*/params.yaml"))]
@@ -103,6 +104,10 @@ def test_what_a_network_or_augmentation_needs(tmp_path: Path, network: str, chan
     assert load_params(changed(tmp_path, {"model.network": network})).model.network == network
     with pytest.raises(UserError, match=message):
         load_params(changed(tmp_path, {"model.network": network} | changes))
+
+
+def test_the_paper_s_classes_are_those_of_its_tables() -> None:
+    assert all(set(classes) == PAPER_CLASSES for classes in published.CLASSES.values())
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:

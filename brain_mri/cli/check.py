@@ -11,7 +11,7 @@ dvc.lock: where code or parameters have changed since, the check names that comm
 Before the run it checks that packages are the ones of requirements.txt, and that dvc.lock was made with the code and
 parameters of its commit. Then every stage runs, without data, cache or memory of earlier runs. Where bytes differ, as
 on another make of CPU they will, the numbers decide: those of the data must be the same, and the test metrics of both
-pipelines must lie within the committed 95 % intervals. A clone takes as much room as the study; TMPDIR says where.
+pipelines must lie within the committed 95 % intervals. A clone takes the disk space of the study; TMPDIR says where.
 
 Exit code: 0, reproduced (the last line says whether to the byte or within the tolerance); 1, not; 2, could not check.
 """

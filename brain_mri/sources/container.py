@@ -70,11 +70,8 @@ class Member:
     info: zipfile.ZipInfo
 
     def __call__(self) -> bytes:
-        try:
-            with _damage_named(self.source):
-                return self.archive.read(self.info)
-        except UserError as error:
-            raise DamagedMember(str(error)) from None
+        with _damage_named(self.source, DamagedMember):
+            return self.archive.read(self.info)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _member_elsewhere, (self.source, self.source.stat().st_mtime_ns, self.info)
@@ -274,14 +271,14 @@ def _check_zip(source: Path, members: Sequence[tuple[str, zipfile.ZipInfo]], siz
 
 
 @contextmanager
-def _damage_named(source: Path) -> Iterator[None]:
+def _damage_named(source: Path, kind: type[UserError] = UserError) -> Iterator[None]:
     try:
         yield
     except PermissionError:
         raise  # says nothing of the zip
     # zipfile passes on whatever the parsers and decoders beneath it raise.
     except Exception as error:
-        raise UserError(
+        raise kind(
             f"{source}: not a whole zip ({type(error).__name__}: {error}); "
             "fetch the archive again, or unpack it and use the folder"
         ) from None

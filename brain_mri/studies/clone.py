@@ -47,7 +47,7 @@ def clone(top: Path, commit: str) -> Iterator[Path]:
         target = Path(folder) / "clone"
         git(top, "clone", "--quiet", "--no-checkout", str(top), str(target))
         if git(target, "checkout", "--quiet", "--detach", commit) is None:
-            raise UserError(f"{top}: no clone of {commit[:7]} in {folder}; is there room? TMPDIR names another place")
+            raise UserError(f"{top}: no clone of {commit[:7]} in {folder}; is its disk full? TMPDIR names another")
         yield target
 
 

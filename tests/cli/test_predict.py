@@ -19,6 +19,7 @@ import numpy as np
 import pydicom
 import pytest
 from commands import forbid_reading, run_command
+from pictures import with_a_damaged_member
 
 from bench.containers import tiff
 from brain_mri.errors import UserError
@@ -222,9 +223,7 @@ def test_a_batch_answers_what_it_can(many: int, call: Call, monkeypatch: pytest.
         "in/empty.png: empty",
         "2 of 5 images could not be read",
     ]
-    data = bytearray(Path("more.zip").read_bytes())
-    data[data.index(b"IDAT") + 20] ^= 0xFF
-    Path("more.zip").write_bytes(data)
+    Path("more.zip").write_bytes(with_a_damaged_member(Path("more.zip").read_bytes()))
     code, out, err = call("in", "more.zip", "--json")
     assert code == 1 and len(out) == 2
     assert "more.zip/inside.png: more.zip: not a whole zip" in err[-2]

@@ -24,6 +24,7 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
+from pictures import with_a_damaged_member
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -100,12 +101,6 @@ def zipped(files: dict[str, bytes]) -> bytes:
 
 def ask_all(client: TestClient, data: bytes) -> httpx2.Response:
     return client.post("/answers", content=data, headers=OCTETS)
-
-
-def with_a_damaged_member(data: bytes) -> bytes:
-    """The zip with a byte of its last picture changed."""
-    place = data.rindex(b"IDAT") + 20
-    return data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :]
 
 
 def test_a_zip_is_answered_as_its_images_are(client: TestClient, classifier: Classifier) -> None:
