@@ -40,6 +40,11 @@ def replacing(path: Path | str) -> Iterator[Path]:
         if temporary.is_dir():
             remove(path)
         temporary.replace(path)
+    except OSError as error:
+        # A disk that fills up in the middle names no file; what cannot be opened goes by its temporary name.
+        if error.errno and error.filename in (None, str(temporary)):
+            error.filename = str(path)
+        raise
     finally:
         remove(temporary)
 

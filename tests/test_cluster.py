@@ -1,8 +1,10 @@
 """A Dask cluster in place of the cores: a scheduler and workers on loopback; the same bytes, though one is lost."""
 
+import errno
 import hashlib
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -100,6 +102,19 @@ def test_the_same_descriptions_with_a_worker_lost_in_between(
         monkeypatch.delenv("DASK_SCHEDULER_ADDRESS")
         describe_collections(collections, LIMITS, Path("alone"))
     assert digest(Path("cluster")) == digest(Path("alone"))
+
+
+def test_a_worker_whose_disk_is_full_names_the_file_and_leaves_nothing(
+    tmp_path: Path, start: Start, scheduler: None
+) -> None:
+    """A file size limit fills the disk of one process alone; the worker's own files fit below it."""
+    worker = start()
+    file = tmp_path / "crops/first.png"
+    with pytest.raises(OSError) as error, workers() as pool:
+        resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (2**20, 2**20))
+        list(pool.map(partial(write_bytes, data=bytes(2**21)), [file]))
+    assert (error.value.errno, error.value.filename) == (errno.EFBIG, str(file))
+    assert list(file.parent.iterdir()) == []
 
 
 def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,5 +122,6 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", IMPORTS + script], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2, done.stderr
+    assert f"{tmp_path / 'big'}: File too large" in done.stderr
     assert "\n" not in done.stderr.strip()
     assert list(tmp_path.iterdir()) == []
