@@ -2,12 +2,12 @@
 
 import os
 import platform
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from bench.turns import ROOT
+from brain_mri.studies.git import git
 
 FLAGS = ["avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_int8", "amx_bf16"]
 
@@ -31,9 +31,6 @@ def describe() -> dict[str, Any]:
 
 def commit() -> str:
     """Return the commit, with a mark where tracked files differ from it; "unknown" outside a repository."""
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", "brain_mri", "stages", "bench")
-    return (git("rev-parse", "--short=12", "HEAD") + " with changes" * bool(changed)) or "unknown"
+    changed = git(ROOT, "status", "--porcelain", "--untracked-files=no", "--", "brain_mri", "stages", "bench")
+    head = git(ROOT, "rev-parse", "--short=12", "HEAD")
+    return head + " with changes" * bool(changed) if head else "unknown"

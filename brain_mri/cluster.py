@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 from threadpoolctl import threadpool_limits
 
-from brain_mri.errors import UserError
+from brain_mri.errors import UserError, reason
 
 SECONDS = 15  # for the scheduler to answer, and for a first worker to be there
 
@@ -56,7 +56,7 @@ def cluster(address: str) -> Iterator[tuple[Executor, int]]:
         client = Client(address, timeout=SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"DASK_SCHEDULER_ADDRESS = {address}: no scheduler answers ({_line(error)}); start one "
+            f"DASK_SCHEDULER_ADDRESS = {address}: no scheduler answers ({reason(error)}); start one "
             "(dask scheduler), or unset it to use this machine alone"
         ) from None
     with client, warnings.catch_warnings():
@@ -73,7 +73,7 @@ def cluster(address: str) -> Iterator[tuple[Executor, int]]:
             yield client.get_executor(retries=2), len(client.nthreads())
         except KilledWorker as error:
             raise UserError(
-                f"{address}: a task ended several workers ({_line(error)}); give them more memory"
+                f"{address}: a task ended several workers ({reason(error)}); give them more memory"
             ) from None
 
 
@@ -104,8 +104,4 @@ def _prepare(client, address: str) -> None:  # type: ignore[no-untyped-def]
         client.register_plugin(Prepared(str(Path.cwd()), environment()))
     # Whatever a worker of another version raises: it may lack the very module that would say so.
     except Exception as error:
-        raise UserError(f"{address}: a worker cannot be used: {_line(error)}") from None
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{address}: a worker cannot be used: {reason(error)}") from None

@@ -33,6 +33,11 @@ class UserError(Exception):
     """Something that the user can fix: the message is the one line that they read."""
 
 
+def reason(error: Exception) -> str:
+    """What an error says, on one line and cut where it is long; its type where it says nothing."""
+    return " ".join(str(error).split())[:400] or type(error).__name__
+
+
 def run(main: Callable[[], None]) -> None:
     """Run a stage's `main`; what a user or the machine does wrong ends in one line on stderr and exit code 2, ctrl-C in
     130, an output that nobody reads any more in 1. What a terminal's encoding lacks is written as `\\xfc`.
@@ -60,7 +65,7 @@ def run(main: Callable[[], None]) -> None:
         # Of two names the second is what was to be written; the first is a temporary file.
         named = error.filename2 or error.filename
         where = f"{named}: " if named else ""
-        what = os.strerror(error.errno) if error.errno else " ".join(str(error).split()) or type(error).__name__
+        what = os.strerror(error.errno) if error.errno else reason(error)
         message, code = f"{where}{what}; {REMEDIES.get(error.errno or 0, REMEDY)}, then run again", 2
     except MemoryError:
         message, code = "not enough memory; close other programs, or take smaller images and batches, then run again", 2
@@ -75,7 +80,7 @@ def run(main: Callable[[], None]) -> None:
     sys.exit(code)
 
 
-def one_line(error: ValidationError, schema: type[BaseModel], missing: str) -> str:
+def first_problem(error: ValidationError, schema: type[BaseModel], missing: str) -> str:
     """Return the first of the error's details in words, and how many more there are; `schema` is what the values were
     held to, `missing` what to add of a key that is not there."""
     # An unknown key comes first: it is most often the misspelling of one that is also reported as missing.

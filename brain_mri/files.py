@@ -19,7 +19,7 @@ import numpy as np
 from ruamel.yaml import YAML, YAMLError
 from tqdm import tqdm
 
-from brain_mri.errors import UserError
+from brain_mri.errors import UserError, reason
 
 T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 15
@@ -135,8 +135,8 @@ def parse_yaml(text: str | bytes, name: str) -> Any:
     # ValueError: bytes that are no UTF-8, and dates that no calendar has.
     except (YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
-        reason = f"{getattr(error, 'problem', '')}, line {mark.line + 1}" if mark else " ".join(str(error).split())
-        raise UserError(f"{name}: not YAML: {reason}") from None
+        what = f"{getattr(error, 'problem', '')}, line {mark.line + 1}" if mark else reason(error)
+        raise UserError(f"{name}: not YAML: {what}") from None
 
 
 def write_csv(path: Path | str, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ import matplotlib
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from brain_mri.architectures import ARCHITECTURES, Architecture
-from brain_mri.errors import UserError, one_line
+from brain_mri.errors import UserError, first_problem
 from brain_mri.files import read_yaml
 
 PIPELINES = ("noaug", "aug")  # without and with augmentation
@@ -344,4 +344,4 @@ def load_params(path: Path | str = "params.yaml") -> Params:
         return Params.model_validate(values)
     except ValidationError as error:
         missing = "it stands in every study's params.yaml with its range"
-        raise UserError(f"{path}: {one_line(error, Params, missing)}") from None
+        raise UserError(f"{path}: {first_problem(error, Params, missing)}") from None

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from brain_mri.errors import UserError, one_line
+from brain_mri.errors import UserError, first_problem
 from brain_mri.files import format_json, write_bytes
 
 T = TypeVar("T")
@@ -593,4 +593,5 @@ def read(path: Path | str, schema: type[R]) -> R:
     except FileNotFoundError:
         raise UserError(f"{path}: not there; `dvc repro` makes it") from None
     except ValidationError as error:
-        raise UserError(f"{path}: {one_line(error, schema, 'every file of this version of the code has it')}") from None
+        problem = first_problem(error, schema, "every file of this version of the code has it")
+        raise UserError(f"{path}: {problem}") from None

@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from typing import Any, TypeVar
 
 from brain_mri.cluster import cluster, one_thread
-from brain_mri.errors import UserError
+from brain_mri.errors import UserError, reason
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -71,7 +71,7 @@ def workers(most: int | None = None) -> Iterator[Pool]:
         executor = ProcessPoolExecutor(size, get_context("spawn"), initializer=one_thread)
     except (OSError, ImportError, NotImplementedError) as error:
         raise UserError(
-            f"worker processes cannot be had ({' '.join(str(error).split())}): they share memory in /dev/shm; mount "
+            f"worker processes cannot be had ({reason(error)}): they share memory in /dev/shm; mount "
             "it, writable and with free space (docker run --shm-size=1g), then run again"
         ) from None
     with executor:

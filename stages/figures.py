@@ -57,7 +57,7 @@ def draw_data(params: Params) -> None:
             raise UserError(f"data/sizes.csv: no image of {label}, which dataset.classes names; run `dvc repro`")
         grey = read_grey(Path("data/raw") / path, limits)
         head = find_head(grey, params.crop)
-        steps[label] = head.grey, head, cut_out(head, params.crop)
+        steps[label] = head, cut_out(head, params.crop)
     data.crop_steps(steps, params.plots.dpi)
     before, after = ([(int(row[f"{kind}height"]), int(row[f"{kind}width"])) for row in sizes] for kind in ("", "cut_"))
     data.resolutions(before, after, params.crop.size, params.plots.dpi)

@@ -100,7 +100,7 @@ def write_samples(explainer: Explainer, cases: Cases, predictions: np.ndarray, f
     """Write maps to look at, 0 to 1: of `gradcam.samples_per_class` samples a class, and by every method of one."""
     classes, outlined = params.dataset.classes, np.any(cases.masks, axis=(1, 2))
     wanted = {
-        "samples": (params.gradcam.samples_per_class, (explainer.offered, *SHOWN)),
+        "samples": (params.gradcam.samples_per_class, (params.model.architecture.explanation, *SHOWN)),
         "methods": (1, explainer.methods),
     }
     for name, (each, methods) in wanted.items():

@@ -25,7 +25,7 @@ from brain_mri.network.machine import set_up
 from brain_mri.network.saved import load_for
 from brain_mri.params import PIPELINES, Params, load_params
 from brain_mri.probing import probes, shortcuts
-from brain_mri.probing.robustness import accuracies, curve
+from brain_mri.probing.robustness import accuracies
 
 LEVELS = (1, 2, 3)
 LESION_SHOWN = {"inpainted": False, "mirrored": False, "box_only": True, "border_only": False, "histogram_only": False}
@@ -126,8 +126,8 @@ def change(subject: Subject, seed: int) -> tuple[dict[str, np.ndarray], np.ndarr
     }
     if len(subject.recipients):
         heads, others = subject.images[subject.recipients], subject.images[subject.others]
-        changed["transplanted"] = probes.transplant(images, masks, heads)[0]
-        changed["sham"] = probes.transplant(others, masks, heads)[0]
+        changed["transplanted"] = probes.transplant(images, masks, heads)
+        changed["sham"] = probes.transplant(others, masks, heads)
     return changed, clear
 
 
@@ -218,7 +218,8 @@ def robustness(subject: Subject, said: Mapping[str, np.ndarray], params: Params)
 
 def write_means(robust: Mapping[str, dict]) -> None:
     """Write the mean accuracy over the corruptions for DVC: a row a strength, a column a pipeline."""
-    curves = {pipeline: [f"{row['value']:.6f}" for row in curve(table, "mean")] for pipeline, table in robust.items()}
+    strengths = {name: [table["clean"], *table["mean"].values()] for name, table in robust.items()}
+    curves = {name: [f"{row['value']:.6f}" for row in rows] for name, rows in strengths.items()}
     rows = [{"strength": level} | {name: values[level] for name, values in curves.items()} for level in (0, *LEVELS)]
     write_csv("plots/robustness.csv", rows, ["strength", *PIPELINES])
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import yaml
+from pictures import encoded
 from settings import network
 
 from brain_mri.files import read_yaml, write_json
@@ -28,10 +28,6 @@ def disc(seed: int, side: int = 80) -> np.ndarray:
     return np.clip(head + rng.normal(25, 6, head.shape), 0, 255).astype(np.uint8)
 
 
-def png(image: np.ndarray) -> bytes:
-    return cv2.imencode(".png", image)[1].tobytes()
-
-
 def tiny_study(folder: Path, named: str = "compact") -> Path:
     """Write a study with a tiny untrained network, a guard that knows discs, and a threshold of confidence."""
     params = read_yaml(ROOT / "params.yaml")
@@ -42,7 +38,7 @@ def tiny_study(folder: Path, named: str = "compact") -> Path:
     card = {"classes": CLASSES, "image_size": SIZE, "crop": params["crop"], "temperature": 0.05}
     save(model, folder / f"models/{params['pipeline']}.keras", card)
     settings = load_params(folder / "params.yaml").crop
-    crops = np.stack([read_crop(png(disc(seed)), "disc.png", settings) for seed in range(100, 400)])
+    crops = np.stack([read_crop(encoded(disc(seed)), "disc.png", settings) for seed in range(100, 400)])
     outputs = predict_batches(with_all_outputs(model, 1.0), to_network(crops, SIZE))
     described = np.concatenate([novelty.describe(*batch) for batch in outputs])
     novelty.fit(described[:60], described[60:], 0.0).save(folder / f"models/{params['pipeline']}-guard.npz")

@@ -86,7 +86,7 @@ def describe_collections(collections: Sequence[Collection], limits: Limits, fold
     image can be read."""
     described = Described([collection.name for collection in collections])
     images = [(place, image) for place, collection in enumerate(collections) for image in collection.images]
-    # The search keeps the best later ones of each image, so that what it finds must not hang on the order of naming.
+    # Of equal images the first stands for all, so that by which name a pair goes must not hang on the order of naming.
     images.sort(key=lambda owned: owned[1].name)
     work = partial(_describe_one, limits=limits)
     tasks = -(-len(images) // CHUNK)

@@ -99,10 +99,9 @@ CORRUPTIONS: dict[str, tuple[Callable[[Image, float, np.random.Generator], Image
 }
 
 
-def corrupt(images: Images, name: str, level: int, seed: int, first_index: int = 0) -> Images:
+def corrupt(images: Images, name: str, level: int, seed: int) -> Images:
     """Apply a corruption of CORRUPTIONS at level 1, 2 or 3 to images uint8 (N, H, W).
 
-    first_index: the index of the first image in its data set, so that batches give the pixels of the whole.
     Raises ValueError for another name or level.
     """
     if name not in CORRUPTIONS or level not in (1, 2, 3):
@@ -110,7 +109,7 @@ def corrupt(images: Images, name: str, level: int, seed: int, first_index: int =
     function, strengths = CORRUPTIONS[name]
     corrupted = np.empty_like(images)
     for i, image in enumerate(images):
-        rng = np.random.default_rng((seed, first_index + i, zlib.crc32(name.encode())))
+        rng = np.random.default_rng((seed, i, zlib.crc32(name.encode())))
         changed = function(image.astype(np.float32) / 255, strengths[level - 1], rng)
         corrupted[i] = np.clip(changed * 255 + 0.5, 0, 255)
     return corrupted

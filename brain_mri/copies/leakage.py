@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import breadth_first_order, dijkstra, minimum_spanning
 from brain_mri.copies.descriptions import ORIENTATIONS, Floats, turned
 from brain_mri.copies.duplicates import LEVELS, Pairs, group_copies
 from brain_mri.copies.neighbours import correlate
-from brain_mri.images.groups import Integers
+from brain_mri.images.groups import Integers, is_first
 
 Mask = NDArray[np.bool_]
 
@@ -79,9 +79,8 @@ def count_copies(level: Integers, orientation: Integers) -> dict[str, Any]:
 
 def poses(pairs: Pairs, count: int) -> Integers:
     """Orientation (count,) of each image against the first of its group, along the surest chain of pairs."""
-    order, parents = breadth_first_order(
-        _rooted(_surest_tree(pairs, count), _first_of_each(pairs, count)), count, False
-    )
+    roots = np.flatnonzero(is_first(group_copies(pairs, count)))
+    order, parents = breadth_first_order(_rooted(_surest_tree(pairs, count), roots), count, False)
     turn = dict(zip(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True), pairs.orientation, strict=True))
     pose = np.zeros(count, np.int64)
     for child in order.tolist()[1:]:
@@ -110,7 +109,7 @@ def chains(pairs: Pairs, descriptors: Floats) -> list[Chain]:
     count = len(descriptors)
     groups = group_copies(pairs, count)
     links = coo_array((np.ones(len(pairs)), (pairs.first, pairs.second)), (count, count))
-    start, _ = _farthest(links, groups, _first_of_each(pairs, count))
+    start, _ = _farthest(links, groups, np.flatnonzero(is_first(groups)))
     end, hops = _farthest(links, groups, start)
 
     tree = _surest_tree(pairs, count)
@@ -131,11 +130,6 @@ def label_conflicts(labels: NDArray[Any], groups: Integers) -> list[Integers]:
     pairs = np.unique(np.column_stack([groups, np.unique(labels, return_inverse=True)[1]]), axis=0)
     names, kinds = np.unique(pairs[:, 0], return_counts=True)
     return [np.flatnonzero(groups == name) for name in names[kinds > 1]]
-
-
-def _first_of_each(pairs: Pairs, count: int) -> Integers:
-    """The first image of each group."""
-    return np.unique(group_copies(pairs, count), return_index=True)[1]
 
 
 def _surest_tree(pairs: Pairs, count: int) -> coo_array:
@@ -161,5 +155,5 @@ def _farthest(links: coo_array, groups: Integers, starts: Integers) -> tuple[Int
     """The image of each group that is the most pairs away from the one in `starts`, and how many."""
     distance = dijkstra(_rooted(links, starts), directed=False, indices=len(groups), unweighted=True)[:-1]
     order = np.lexsort([-distance, groups])
-    far = order[np.unique(groups[order], return_index=True)[1]]
+    far = order[is_first(groups[order])]
     return far, distance[far].astype(np.int64) - 1

@@ -30,13 +30,9 @@ from brain_mri.decoding.picture import decode_picture, is_picture, picture_shape
 from brain_mri.images.badimage import BadImage, Limits, Reason
 
 
-def read_grey(path: Path, limits: Limits, slice: int | None = None) -> np.ndarray:
-    """Read one image file as grey: uint8 (height, width).
-
-    `slice` counts the slices of a NIfTI volume from 0 (default: the middle one); other formats have none. Raises
-    BadImage.
-    """
-    return decode_grey(read_file(path, limits), limits, path.name, slice)
+def read_grey(path: Path, limits: Limits) -> np.ndarray:
+    """Read one image file as grey: uint8 (height, width). Raises BadImage."""
+    return decode_grey(read_file(path, limits), limits, path.name)
 
 
 def read_file(path: Path, limits: Limits) -> bytes:
@@ -61,7 +57,11 @@ def check_file(path: Path, limits: Limits) -> None:
 
 
 def decode_grey(data: bytes, limits: Limits, name: str = "", slice: int | None = None) -> np.ndarray:
-    """As `read_grey`, from the bytes of a file. Raises BadImage."""
+    """As `read_grey`, from the bytes of a file.
+
+    `slice` counts the slices of a NIfTI volume from 0 (default: the middle one); other formats have none. Raises
+    BadImage.
+    """
     with other_kinds_named(data, name):
         grey = _decode(data, limits, name, slice)
     if min(grey.shape) < limits.min_side:
@@ -71,12 +71,12 @@ def decode_grey(data: bytes, limits: Limits, name: str = "", slice: int | None =
     return grey
 
 
-def decode_mask(data: bytes, limits: Limits, name: str = "") -> np.ndarray:
+def decode_mask(data: bytes, limits: Limits) -> np.ndarray:
     """A mask stored as any image (0 and 1, 0 and 255, lossy): uint8 (height, width) of 0 and 255. Raises BadImage.
 
     Inside is what is brighter than half of the brightest value; an empty mask is all 0.
     """
-    grey = _decode(data, limits, name, None)
+    grey = _decode(data, limits, "", None)
     return np.where(grey > grey.max() / 2, np.uint8(255), np.uint8(0))
 
 

@@ -56,9 +56,9 @@ def expected_calibration_error(rows: list[dict[str, Any]]) -> float | None:
     return sum(gaps) / total if total else None
 
 
-def calibration_errors(labels: Ints, probabilities: Floats, bins: int = BINS) -> dict[str, float | None]:
+def calibration_errors(labels: Ints, probabilities: Floats) -> dict[str, float | None]:
     """`ece_equal_width` and `ece_equal_mass` (0..1; None for no image)."""
-    edges = {"ece_equal_width": equal_width_edges(bins), "ece_equal_mass": equal_mass_edges(probabilities, bins)}
+    edges = {"ece_equal_width": equal_width_edges(BINS), "ece_equal_mass": equal_mass_edges(probabilities, BINS)}
     return {
         name: expected_calibration_error(reliability_diagram(labels, probabilities, edge))
         for name, edge in edges.items()

@@ -46,7 +46,6 @@ class Explainer:
         self.parts = cut(model, layer)
         self.layer = self.parts.layer
         self.methods = (LESION_MAP, *METHODS) if has_lesion_map(model) else METHODS
-        self.offered = LESION_MAP if has_lesion_map(model) else "grad_cam"  # what a reader is shown first
         self._compiled: dict[str, Callable[..., Gradients]] = {}
         self._to_map: keras.Model | None = None
 

@@ -192,20 +192,20 @@ def _left(same: Likeness, other: Likeness) -> np.ndarray:
     return np.mean([(same[name] - other[name]) / np.maximum(1 - other[name], 1e-6) for name in MEASURES], axis=0)
 
 
-def verdict(method: str, layers: Sequence[str], left: np.ndarray, limit: float = LIMIT) -> dict[str, Any]:
+def verdict(method: str, layers: Sequence[str], left: np.ndarray) -> dict[str, Any]:
     """Whether a method `passes` a cascading test, and the `sentence` that says so.
 
     A map that shows what the network learned must be gone once the upper half of its layers is random, and stay
-    so: passed where from the middle step on at most `limit` is `left`. The paper gives no threshold; this one lies
+    so: passed where from the middle step on at most LIMIT is `left`. The paper gives no threshold; this one lies
     between what plain gradients keep and what guided backpropagation keeps in a trained compact network.
     """
     middle = (len(layers) - 1) // 2
     most = float(left[middle:].max())
     sentence = (
-        f"{method} {'passes' if most <= limit else 'fails'}: with the weights random from the logits down to "
-        f"{layers[middle]} or further, up to {max(most, 0):.0%} of its map is left (limit {limit:.0%})"
+        f"{method} {'passes' if most <= LIMIT else 'fails'}: with the weights random from the logits down to "
+        f"{layers[middle]} or further, up to {max(most, 0):.0%} of its map is left (limit {LIMIT:.0%})"
     )
-    return {"passes": most <= limit, "sentence": sentence}
+    return {"passes": most <= LIMIT, "sentence": sentence}
 
 
 def other_image(one: np.ndarray, other: np.ndarray) -> Likeness:
@@ -236,10 +236,7 @@ def stability(
     height, width = images.shape[1:3]
     moved = np.pad(images, ((0, 0), (shift, 0), (shift, 0), (0, 0)), mode="edge")[:, :height, :width]
     noisy = images + np.random.default_rng(seed).normal(0, noise, images.shape)
-    still, shifted, shaken = (
-        {method: importance(values) for method, values in found.items()}
-        for found in (still, maps(moved), maps(np.clip(noisy, 0, 255).astype(np.float32)))
-    )
+    shifted, shaken = maps(moved), maps(np.clip(noisy, 0, 255).astype(np.float32))
     return {
         method: {
             "shift": similarity(values[:, : height - shift, : width - shift], shifted[method][:, shift:, shift:]),

@@ -14,9 +14,9 @@ def crop_steps(steps: Mapping[str, tuple], dpi: int) -> None:
     figure = Figure(figsize=(8, 2 * len(steps)), layout="constrained")
     grid = np.atleast_2d(figure.subplots(len(steps), 4))
     titles = ["original", "largest contour", "box of the extreme points", "cropped, resized"]
-    for row, (label, (grey, head, cropped)) in zip(grid, steps.items(), strict=True):
+    for row, (label, (head, cropped)) in zip(grid, steps.items(), strict=True):
         for axes, title in zip(row, titles, strict=True):
-            picture(axes, cropped if title == titles[-1] else grey, f"{label}: {title}")
+            picture(axes, cropped if title == titles[-1] else head.grey, f"{label}: {title}")
         if head.contour is not None:
             outline = np.vstack([head.contour[:, 0], head.contour[:1, 0]])
             row[1].plot(*outline.T, color="lime", linewidth=1)

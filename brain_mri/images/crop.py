@@ -20,7 +20,6 @@ class Head:
     """What each step of the crop found: figure 1 of the paper."""
 
     grey: np.ndarray  # uint8 (H, W): the image, stretched where the study says so; what is cut out comes from it
-    mask: np.ndarray  # uint8 (H, W), 0 or 255: blurred, thresholded, eroded, dilated
     contour: np.ndarray | None  # int32 (n, 1, 2), x and y of the largest external contour; None where there is none
     box: Box
 
@@ -30,9 +29,8 @@ def find_head(grey: np.ndarray, settings: Crop) -> Head:
 
     With `stretch`, a darker, brighter or flatter copy of an image gives the same but for rounding."""
     grey = stretch(grey) if settings.stretch else grey
-    mask = head_mask(grey, settings.blur, settings.threshold, settings.erode, settings.dilate)
-    contour = largest_contour(mask)
-    return Head(grey, mask, contour, head_box(contour, grey.shape, settings.padding))
+    contour = largest_contour(head_mask(grey, settings.blur, settings.threshold, settings.erode, settings.dilate))
+    return Head(grey, contour, head_box(contour, grey.shape, settings.padding))
 
 
 def head_mask(grey: np.ndarray, blur: int, threshold: int, erode: int, dilate: int) -> np.ndarray:

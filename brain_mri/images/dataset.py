@@ -86,12 +86,12 @@ def load_images(samples: Sequence[Sample], size: int, folder: Path = OWN) -> np.
     return images
 
 
-def load_masks(samples: Sequence[Sample], size: int, folder: Path = OWN) -> np.ndarray:
+def load_masks(samples: Sequence[Sample], size: int) -> np.ndarray:
     """Return the lesion masks, bool (N, size, size); all False for a sample without one."""
     masks = np.zeros((len(samples), size, size), bool)
     for place, sample in enumerate(samples):
         if sample.mask:
-            masks[place] = resize_mask(_grey(folder / "masks" / sample.mask), size) > 0
+            masks[place] = resize_mask(_grey(OWN / "masks" / sample.mask), size) > 0
     return masks
 
 

@@ -20,8 +20,7 @@ def merge_groups(groups: Integers, names: NDArray[np.str_]) -> Integers:
 
     An empty name is none."""
     known = np.flatnonzero(names != "")
-    first, second = np.concatenate([pairs_with_first(groups), known[pairs_with_first(names[known])]]).T
-    return connected_groups(first, second, len(groups))
+    return merge_links(groups, *known[pairs_with_first(names[known])].T)
 
 
 def merge_links(groups: Integers, first: Integers, second: Integers) -> Integers:

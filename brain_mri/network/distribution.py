@@ -18,7 +18,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from brain_mri.errors import UserError
+from brain_mri.errors import UserError, reason
 from brain_mri.images.examples import Draw, Examples
 
 ADDRESS, COUNT, INDEX = (f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID"))
@@ -76,7 +76,7 @@ def process_group() -> Iterator[None]:
             line = str(error)
         elif type(error).__name__ == "JaxRuntimeError":
             line = (
-                f"the connection to another process broke ({' '.join(str(error).split())[:160]}); see why that one "
+                f"the connection to another process broke ({reason(error)}); see why that one "
                 "ended and run the same command in all again: it goes on from the last saved state"
             )
         else:
@@ -110,9 +110,7 @@ def _connect() -> None:
             coordinator_bind_address=address,  # JAX would listen on every address of the machine
         )
     except (RuntimeError, ValueError) as error:
-        raise UserError(
-            f"{ADDRESS} = {address}: the {count} processes did not meet there ({' '.join(str(error).split())[:160]})"
-        ) from None
+        raise UserError(f"{ADDRESS} = {address}: the {count} processes did not meet there ({reason(error)})") from None
 
 
 def use_all_devices(batch_size: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from brain_mri.errors import UserError
+from brain_mri.errors import UserError, reason
 from brain_mri.files import replacing
 
 CARD = "card.json"  # what a saved model tells about itself, inside its file
@@ -62,7 +62,7 @@ def load(path: Path | str) -> tuple[keras.Model, dict[str, Any]]:
         raise UserError(f"{path}: not there; `dvc repro` trains it") from None
     except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
         raise UserError(
-            f"{path}: not a model of this project ({' '.join(str(error).split())[:160]}); remove it and run `dvc repro`"
+            f"{path}: not a model of this project ({reason(error)}); remove it and run `dvc repro`"
         ) from None
 
 

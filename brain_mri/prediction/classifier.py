@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from brain_mri.errors import UserError
+from brain_mri.errors import UserError, reason
 from brain_mri.images.crop import to_network
 from brain_mri.prediction import novelty
 from brain_mri.prediction.study import Study
@@ -108,5 +108,5 @@ def load_keras(study: Study) -> "keras.Model":
     try:
         return load_for(study.card.classes, study.keras)[0]
     except TypeError as error:  # how Keras refuses a layer or an argument of a layer that it does not know
-        reason = " ".join(str(error).split())[:160]
-        raise UserError(f"{study.keras}: not a network that this Keras knows ({reason}); train it again") from None
+        what = f"not a network that this Keras knows ({reason(error)})"
+        raise UserError(f"{study.keras}: {what}; train it again") from None

@@ -20,7 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from brain_mri.errors import UserError
+from brain_mri.errors import UserError, reason
 from brain_mri.files import write_arrays
 
 GRID = 4  # cells a side in which the first layer's maps are averaged
@@ -217,6 +217,6 @@ def load(path: Path | str) -> Detector:
             arrays = {field.name: file[field.name] for field in fields(Detector)}
     # A damaged file makes the reader fail in any way at all.
     except Exception as error:
-        reason = " ".join(str(error).split())[:160]
-        raise UserError(f"{path}: not a detector of this project ({reason}); remove it and run `dvc repro`") from None
+        what = f"not a detector of this project ({reason(error)})"
+        raise UserError(f"{path}: {what}; remove it and run `dvc repro`") from None
     return Detector(**arrays | {"threshold": float(arrays["threshold"])})

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 
-from brain_mri.errors import UserError
+from brain_mri.errors import UserError, reason
 
 
 class Network:
@@ -23,8 +23,7 @@ class Network:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         # A damaged file makes the reader fail in any way at all.
         except Exception as error:
-            reason = " ".join(str(error).split())[:160]
-            raise UserError(f"{path}: not an ONNX file of this project ({reason}); remove it, {again}") from None
+            raise UserError(f"{path}: not an ONNX file of this project ({reason(error)}); remove it, {again}") from None
         if self._session.get_modelmeta().custom_metadata_map.get("keras_sha256") != digest:
             raise UserError(f"{path}: made of another model than the one beside it; {again}")
 

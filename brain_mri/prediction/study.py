@@ -12,7 +12,7 @@ from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, V
 
 import brain_mri
 from brain_mri import results
-from brain_mri.errors import UserError, one_line
+from brain_mri.errors import UserError, first_problem, reason
 from brain_mri.params import Crop, Params, load_params
 
 RELEASED = Path("released")  # what `brain-mri release` wrote, a study's folder with what prediction needs
@@ -111,7 +111,7 @@ def read_released(file: Path) -> tuple[Card, str]:
     try:
         card = Released.model_validate_json(file.read_bytes())
     except ValidationError as error:
-        raise UserError(f"{file}: {one_line(error, Released, '`git checkout` it')}") from None
+        raise UserError(f"{file}: {first_problem(error, Released, '`git checkout` it')}") from None
     return card, card.keras_sha256
 
 
@@ -127,8 +127,7 @@ def read_card(model: Path, remedy: str) -> Card:
         key = ".".join(map(str, first["loc"]))
         raise UserError(f"{model}: {key} in its {CARD}: {first['msg']}; {remedy}") from None
     except (zipfile.BadZipFile, KeyError, ValueError) as error:  # KeyError: no card; ValueError: a card that is no JSON
-        reason = " ".join(str(error).split())[:160]
-        raise UserError(f"{model}: not a model of this project ({reason}); remove it and {remedy}") from None
+        raise UserError(f"{model}: not a model of this project ({reason(error)}); remove it and {remedy}") from None
 
 
 class _Metrics(results.Result):

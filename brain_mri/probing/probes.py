@@ -66,21 +66,21 @@ def border_only(images: Images) -> Images:
     return shown
 
 
-def shuffle_pixels(images: Images, seed: int, first_index: int = 0) -> Images:
+def shuffle_pixels(images: Images, seed: int) -> Images:
     """Leave the histogram alone: each image's pixels in an order drawn from (seed, index)."""
     shuffled = images.copy()
     for i, image in enumerate(shuffled):
-        np.random.default_rng((seed, first_index + i)).shuffle(image.reshape(-1))
+        np.random.default_rng((seed, i)).shuffle(image.reshape(-1))
     return shuffled
 
 
-def transplant(donors: Images, masks: Masks, recipients: Images) -> tuple[Images, Masks]:
+def transplant(donors: Images, masks: Masks, recipients: Images) -> Images:
     """Move the masked part of each donor into the recipient's head: same place within the head's box, soft edge.
 
     Its brightness is scaled by the ratio of the greys around the two places. The sham is the same call with donors that
-    have no lesion and the same masks. Returns the images and the masks where the parts now lie.
+    have no lesion and the same masks.
     """
-    images, moved = np.empty_like(recipients), np.empty_like(masks)
+    images = np.empty_like(recipients)
     for i, (donor, mask, recipient) in enumerate(zip(donors, _grow(masks, MARGIN), recipients, strict=True)):
         move = _box_to_box(_box(_head(donor)), _box(_head(recipient)))
         size = (recipient.shape[1], recipient.shape[0])
@@ -89,8 +89,7 @@ def transplant(donors: Images, masks: Masks, recipients: Images) -> tuple[Images
         ring = grow(place, 2 * MARGIN) & ~place
         gain = (recipient[ring].mean() + 1) / (patch[ring].mean() + 1) if ring.any() else 1.0
         images[i] = blend(recipient, patch * gain, place, FEATHER)
-        moved[i] = place
-    return images, moved
+    return images
 
 
 def _head(image: Images) -> Masks:

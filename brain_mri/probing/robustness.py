@@ -25,8 +25,3 @@ def accuracies(
     for name, level in columns:
         by_name[name][level] = found[name, level]
     return {"n": len(labels), "clean": found["clean", "0"], **by_name}
-
-
-def curve(table: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """The accuracies of one corruption, or of their mean, from strength 0 up, out of what `accuracies` returned."""
-    return [table["clean"], *table[name].values()]

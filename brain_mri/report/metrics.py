@@ -7,8 +7,9 @@ import numpy as np
 
 from brain_mri.report import charts
 from brain_mri.report.blocks import Cell, Heading, More, Table
-from brain_mri.report.study import PIPELINES, Study, at
+from brain_mri.report.study import PIPELINES, Study
 from brain_mri.report.words import listed, number
+from brain_mri.statistics.metrics import look_up
 
 METRICS = {
     ("accuracy",): "accuracy",
@@ -63,7 +64,7 @@ def metrics_table(study: Study, part: str) -> Table:
     differences = study.metrics["comparison"][part]["aug_minus_noaug"]
     rows = []
     for path, name in METRICS.items():
-        change = at(differences, path) or {"difference": None, "interval": None}
+        change = look_up(differences, path) or {"difference": None, "interval": None}
         ends = " to ".join(number(end, sign="+") for end in change["interval"] or ())
         difference = Cell(number(change["difference"], sign="+"), ends)
         rows.append([name, *(study.rate(pipeline, part, *path) for pipeline in PIPELINES), difference])

@@ -1,7 +1,6 @@
 """What a finished study left behind, read once: parameters, metrics, tables, versions, commit."""
 
 import re
-import subprocess
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +14,9 @@ from brain_mri.evaluation.calibration import apply_temperature, to_logits
 from brain_mri.files import read_csv, read_yaml
 from brain_mri.params import PIPELINES, Params, load_params
 from brain_mri.report.blocks import Missing
+from brain_mri.statistics.metrics import look_up
 from brain_mri.studies import provenance
+from brain_mri.studies.git import git
 
 NEEDED = ("noaug", "aug", "intervals", "comparison")
 FURTHER = ("dataset", "crop", "split", "gradcam", "probe", "folds")
@@ -99,7 +100,7 @@ class Study:
         source."""
         row = self.metrics[pipeline]
         values = row["test"] | {"patients": row.get("patients"), "external": row["external"]}
-        return {"value": at(values, path), "interval": at(self.metrics["intervals"][pipeline], path)}
+        return {"value": look_up(values, path), "interval": look_up(self.metrics["intervals"][pipeline], path)}
 
     def missing(self, what: str) -> Missing:
         """The block that stands where a file is not there."""
@@ -117,13 +118,6 @@ class Study:
             return None
         temperature = self.metrics[pipeline]["calibration"]["temperature"]
         return _read_predictions(path.resolve(), tuple(self.params.dataset.classes), temperature)
-
-
-def at(table: Any, path: tuple[str, ...]) -> Any:
-    """The entry at a path of keys; None where there is none."""
-    for key in path:
-        table = None if table is None else table.get(key)
-    return table
 
 
 @lru_cache(maxsize=4)
@@ -179,12 +173,8 @@ def _read_stages(path: Path) -> list[str]:
 
 def uncommitted(folder: Path) -> list[str]:
     """Return the files of results that differ from the commit that is checked out; none outside of git."""
-    git = ["git", "--no-optional-locks", "status", "--porcelain", "--", *RESULTS]
-    try:
-        done = subprocess.run(git, cwd=folder, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return []
-    return [line[3:] for line in done.stdout.splitlines()]
+    lines = git(folder, "status", "--porcelain", "--", *RESULTS) or ""
+    return [line.split(maxsplit=1)[1] for line in lines.splitlines()]
 
 
 def read_parameters(text: str) -> list[Parameter]:

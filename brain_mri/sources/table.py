@@ -91,11 +91,13 @@ def read_table_file(path: Path, required: Sequence[str], optional: Sequence[str]
     """Rows of a `.csv` or `.csv.gz`, as `read_table` gives them; raises UserError where it is not there or broken."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            data = file.read(MAX_BYTES)
+            data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise UserError(f"{path}: not there; fetch it again, or set its key in params.yaml to null") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{path}: not a whole gzip file ({error}); fetch it again") from None
+    if len(data) > MAX_BYTES:
+        raise UserError(f"{path}: more than {MAX_BYTES:,} bytes; leave out the lines of other images")
     return read_table(data, str(path), required, optional)
 
 

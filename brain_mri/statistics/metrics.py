@@ -104,6 +104,13 @@ def nest(table: Mapping[Path, Any]) -> dict[str, Any]:
     return nested
 
 
+def look_up(table: Any, path: tuple[str, ...]) -> Any:
+    """Return what stands in nested dictionaries under these keys; None where there is none."""
+    for key in path:
+        table = table.get(key) if isinstance(table, dict) else None
+    return table
+
+
 def plain(value: Any) -> float | None:
     """A number for JSON; None for what is not finite."""
     return float(value) if np.isfinite(value) else None

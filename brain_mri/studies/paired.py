@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from brain_mri.statistics.comparison import TUMOUR_CALLS, compare, tumour_calls
-from brain_mri.studies.side_by_side import external_sources, look_up, parts_of
+from brain_mri.statistics.metrics import look_up
+from brain_mri.studies.side_by_side import external_sources, parts_of
 from brain_mri.studies.sides import METRICS, Images, Side
 
 

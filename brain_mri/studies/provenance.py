@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from brain_mri.errors import UserError
+from brain_mri.errors import UserError, reason
 from brain_mri.studies.git import git
 
 CODE = ("stages", "brain_mri")  # the folders of code, below the root that the study's parameter `code` names
@@ -106,7 +106,7 @@ def changes(study: Path, revision: str | None = None, files: bool = False) -> li
     except NotDvcRepoError:
         return []
     except DvcException as error:
-        raise UserError(f"{study}: {' '.join(str(error).split())}; fix the file that it names") from None
+        raise UserError(f"{study}: {reason(error)}; fix the file that it names") from None
 
 
 def _of_stage(stage: Any, entry: dict, params: dict, study: Path, files: bool) -> Iterator[Change]:

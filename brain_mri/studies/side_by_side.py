@@ -1,13 +1,12 @@
 """Pipelines side by side: each metric with its 95 % interval, on all test images, the clean ones, and external ones."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from brain_mri.evaluation.calibration import BINS, apply_temperature, equal_width_edges, to_logits
 from brain_mri.statistics.intervals import Z, resampled_weights
-from brain_mri.statistics.metrics import Floats, ratio
+from brain_mri.statistics.metrics import Floats, look_up, ratio
 from brain_mri.studies.sides import METRICS, Side
 
 EXTERNAL: dict[str, tuple[str, ...]] = {
@@ -52,13 +51,6 @@ def _rows(what: str, tables: list[dict], bounds: list[dict], metrics: dict[str, 
         cells = [cell(look_up(table, path), look_up(bound, path)) for table, bound in zip(tables, bounds, strict=True)]
         rows.append([what, name, *cells])
     return rows
-
-
-def look_up(table: Any, path: tuple[str, ...]) -> Any:
-    """Return what stands in nested dictionaries under these keys; None where there is none."""
-    for key in path:
-        table = table.get(key) if isinstance(table, dict) else None
-    return table
 
 
 def cell(value: float | None, interval: Sequence[float] | None) -> str:

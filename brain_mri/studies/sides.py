@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from brain_mri.errors import UserError
+from brain_mri.errors import UserError, reason
 from brain_mri.files import parse_yaml
 from brain_mri.params import PIPELINES
 from brain_mri.studies.git import git
@@ -80,7 +80,7 @@ class Files:
         try:
             values = json.loads(text) if path.endswith(".json") else parse_yaml(text, path)
         except (ValueError, UserError) as error:
-            raise UserError(f"{self.where}: {path} is broken ({' '.join(str(error).split())[:120]})") from None
+            raise UserError(f"{self.where}: {path} is broken ({reason(error)})") from None
         if not isinstance(values, dict):
             raise UserError(f"{self.where}: {path} holds no keys; run `{self.run}`")
         return values

@@ -31,12 +31,11 @@ def heads(n: int = 4, size: int = 96) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_same_seed_same_bytes_in_any_batch(name: str) -> None:
+def test_an_image_s_bytes_hang_on_the_seed_and_its_place(name: str) -> None:
     images = heads()
     whole = corrupt(images, name, 2, seed=5)
-    parts = np.concatenate([corrupt(images[:1], name, 2, 5), corrupt(images[1:], name, 2, 5, first_index=1)])
     assert whole.dtype == np.uint8 and whole.shape == images.shape
-    assert np.array_equal(whole, parts)
+    assert np.array_equal(whole[:1], corrupt(images[:1], name, 2, seed=5))
     if name not in ("blur", "contrast", "low_resolution"):
         assert not np.array_equal(whole, corrupt(images, name, 2, seed=6))
 

@@ -1,4 +1,4 @@
-"""The search for candidates: exhaustive, in blocks, and by an index, which finds the same."""
+"""The search for candidates: exhaustive, in blocks of queries, and by an index, which finds the same."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from brain_mri.copies.descriptions import GRID, ORIENTATIONS, Floats, turned
 from brain_mri.copies.neighbours import candidates
 
 
-def test_candidates_are_those_of_all_pairs_in_any_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_candidates_are_those_of_all_pairs_however_many_are_looked_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     grids = np.random.default_rng(0).standard_normal((40, GRID, GRID)).astype(np.float32)
     grids[20:] = [turned(grids[i], ORIENTATIONS[i % 8]) + 0.3 * grids[i + 20] for i in range(20)]
     unit = (grids / np.linalg.norm(grids, axis=(1, 2), keepdims=True)).reshape(40, -1)
@@ -17,17 +17,32 @@ def test_candidates_are_those_of_all_pairs_in_any_block_size(monkeypatch: pytest
         (i, j, scores[:, i, j].argmax()) for i in range(40) for j in range(i + 1, 40) if scores[:, i, j].max() >= 0.15
     ]
     assert len(expected) > 100
-    for block in (neighbours.BLOCK, 500, 1):
-        monkeypatch.setattr(neighbours, "BLOCK", block)
+    for queries in (neighbours.QUERIES, 7, 1):
+        monkeypatch.setattr(neighbours, "QUERIES", queries)
         assert list(zip(*candidates(unit, 0.15, 40), strict=True)) == expected
 
 
-def test_the_best_neighbours_are_kept() -> None:
-    angles = np.radians([0, 10, 20, 30])
-    descriptors = np.zeros((4, GRID**2), np.float32)
+def on_a_circle(*degrees: float) -> Floats:
+    angles = np.radians(degrees)
+    descriptors = np.zeros((len(angles), GRID**2), np.float32)
     descriptors[:, 0], descriptors[:, 1] = np.cos(angles), np.sin(angles)
-    first, second, _ = candidates(descriptors, 0.5, 1)
-    assert list(zip(first, second, strict=True)) == [(0, 1), (1, 2), (2, 3)]
+    return descriptors
+
+
+def test_a_pair_needs_one_of_its_images_to_prefer_the_other() -> None:
+    first, second, _ = candidates(on_a_circle(0, 10, 30, 35), 0.5, 1)
+    assert list(zip(first, second, strict=True)) == [(0, 1), (2, 3)]
+
+
+def test_the_order_of_the_images_does_not_matter() -> None:
+    descriptors = patients(500)
+    order = np.random.default_rng(1).permutation(500)
+    first, second, _ = candidates(descriptors, 0.6, 3)
+    other, another, _ = candidates(descriptors[order], 0.6, 3)
+    assert len(first) > 500
+    assert {frozenset(pair) for pair in zip(first, second, strict=True)} == {
+        frozenset(pair) for pair in zip(order[other], order[another], strict=True)
+    }
 
 
 def patients(count: int) -> Floats:
@@ -43,7 +58,7 @@ def patients(count: int) -> Floats:
 
 def test_the_index_finds_what_the_exhaustive_search_does(monkeypatch: pytest.MonkeyPatch) -> None:
     descriptors = patients(2000)
-    every = set(zip(*candidates(descriptors, 0.75, 16), strict=True))
+    every = set(zip(*candidates(descriptors, 0.75, 15), strict=True))
     monkeypatch.setattr(neighbours, "EXHAUSTIVE", 0)
     found = candidates(descriptors, 0.75, 16)
     assert len(every & set(zip(*found, strict=True))) >= 0.999 * len(every) > 1000

@@ -9,7 +9,7 @@ import published
 import pytest
 from pictures import encoded, write_folder
 
-from brain_mri.images.crop import cut, find_head, head_box, head_mask, largest_contour, resize, resize_mask, to_network
+from brain_mri.images.crop import cut, find_head, head_box, head_mask, resize, resize_mask, to_network
 from brain_mri.images.dataset import ImageRecord, Sample, load_images
 from brain_mri.params import Crop, load_params
 from brain_mri.phantoms.phantom import CLASSES, phantom
@@ -58,7 +58,7 @@ def test_the_report_s_own_code_gives_the_same_pixels() -> None:
 
 def test_an_image_without_a_head_is_kept_whole() -> None:
     found = find_head(np.zeros((50, 70), np.uint8), REPORT)
-    assert found.contour is None and largest_contour(found.mask) is None
+    assert found.contour is None
     assert found.box == (0, 50, 0, 70)
     line = np.array([[[5, 9]], [[8, 9]]], np.int32)
     assert head_box(line, (20, 20), 3) == (0, 20, 0, 20)

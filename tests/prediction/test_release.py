@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from pictures import encoded
 
 from brain_mri.cli import main
 from brain_mri.errors import UserError
@@ -21,7 +22,7 @@ from brain_mri.prediction.exporting import export
 from brain_mri.prediction.inputs import read_crop
 from brain_mri.prediction.study import Study, open_study
 from brain_mri.web.words import methods_of
-from studies import ROOT, disc, png, tiny_study
+from studies import ROOT, disc, tiny_study
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def test_a_release_answers_as_the_study_does(study: Study, tmp_path: Path) -> No
     assert released.keras is None and released.threshold == 0.4
     assert released.card.model_dump(exclude={"keras_sha256"}) == study.card.model_dump()
     assert list(methods_of(released)) == ["lesion_map"]
-    crops = np.stack([read_crop(png(disc(seed)), "disc.png", study.card.crop) for seed in range(5)])
+    crops = np.stack([read_crop(encoded(disc(seed)), "disc.png", study.card.crop) for seed in range(5)])
     ours, theirs = Classifier(study), Classifier(released)
     for first, second in zip(ours.classify(crops), theirs.classify(crops), strict=True):
         assert first.predicted == second.predicted
@@ -74,7 +75,7 @@ def test_weights_take_half_the_room_and_are_rounded_alone(study: Study, tmp_path
 
 def test_the_map_needs_no_keras(study: Study, tmp_path: Path) -> None:
     release.write_release(study, "about", tmp_path / "released")
-    (tmp_path / "disc.png").write_bytes(png(disc(1)))
+    (tmp_path / "disc.png").write_bytes(encoded(disc(1)))
     code = (
         "import sys; from brain_mri.cli import main; sys.argv = ['brain-mri', 'predict', 'disc.png', '--study',"
         " 'released', '--explain', 'maps']; main(); assert 'keras' not in sys.modules, 'loaded'"

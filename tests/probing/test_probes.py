@@ -72,15 +72,15 @@ def test_shuffling_leaves_the_histogram_alone() -> None:
     shuffled = shuffle_pixels(images, 3)
     assert np.array_equal(np.sort(shuffled.reshape(2, -1)), np.sort(images.reshape(2, -1)))
     assert np.abs(np.corrcoef(shuffled[0].ravel(), images[0].ravel())[0, 1]) < 0.1
-    assert np.array_equal(shuffle_pixels(images[1:], 3, first_index=1)[0], shuffled[1])
+    assert np.array_equal(shuffle_pixels(images[:1], 3), shuffled[:1])
 
 
 def test_a_moved_lesion_lies_at_its_place_in_the_other_heads_box() -> None:
     donors, masks = lesioned()
     recipient = np.zeros((1, SIZE, SIZE), np.uint8)
     recipient[0, disc(60, 40, 30)] = 100
-    moved, places = transplant(donors, masks, recipient)
-    row, column = (index.mean() for index in np.nonzero(places[0]))
+    moved = transplant(donors, masks, recipient)
+    row, column = (index.mean() for index in np.nonzero(moved[0] > 220))
     assert row == pytest.approx(60 + (45 - 50) * 30 / 42, abs=1.5)
     assert column == pytest.approx(40 + (68 - 50) * 30 / 42, abs=1.5)
     assert moved[0, round(row), round(column)] > 220
@@ -89,12 +89,12 @@ def test_a_moved_lesion_lies_at_its_place_in_the_other_heads_box() -> None:
 
 def test_a_moved_part_takes_the_brightness_of_its_new_surroundings() -> None:
     donors, masks = lesioned(grey=100)
-    moved, _ = transplant(donors, masks, healthy(grey=50))
+    moved = transplant(donors, masks, healthy(grey=50))
     assert int(moved[0, 45, 68]) == pytest.approx(120, abs=3)
 
 
 def test_a_sham_between_equal_heads_changes_nothing() -> None:
-    moved, _ = transplant(healthy(), lesioned()[1], healthy())
+    moved = transplant(healthy(), lesioned()[1], healthy())
     assert np.abs(moved.astype(int) - healthy()).max() <= 2
 
 
@@ -107,7 +107,7 @@ def test_an_image_without_a_head_and_no_images() -> None:
             keep_box(images, mask),
             border_only(images),
             shuffle_pixels(images, 0),
-            transplant(images, mask, images)[0],
+            transplant(images, mask, images),
         )
         assert all(result.shape == images.shape and not result.any() for result in results)
 

@@ -54,6 +54,19 @@ def test_a_missing_or_broken_file_is_refused(tmp_path):
             read_outlines(tmp_path / "o.csv.gz")
 
 
+def test_a_table_above_the_limit_is_refused_and_not_cut_short(tmp_path, monkeypatch):
+    """Where the cut falls between two lines, nothing else would tell."""
+    header, line = "path,polygon\n", '{}.png,"0,0 1,1 2,0"\n'
+    path = table(tmp_path / "o.csv.gz", header + "".join(line.format(number) for number in range(9)))
+    for limit, whole in ((len(header) + 9 * len(line.format(0)), True), (len(header) + 8 * len(line.format(0)), False)):
+        monkeypatch.setattr("brain_mri.sources.table.MAX_BYTES", limit)
+        if whole:
+            assert len(read_outlines(path)) == 9
+        else:
+            with pytest.raises(UserError, match=f"more than {limit} bytes"):
+                read_outlines(path)
+
+
 def test_a_pixel_is_inside_if_its_centre_is():
     mask = rasterise(np.array([[1.5, 0.5], [4.5, 0.5], [4.5, 2.5], [1.5, 2.5]]), (5, 8))
     wanted = np.zeros((5, 8), np.uint8)

@@ -24,7 +24,7 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
-from pictures import with_a_damaged_member
+from pictures import encoded, with_a_damaged_member
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -44,7 +44,7 @@ from brain_mri.web.line import Line
 from brain_mri.web.schema import Answered, Batch, Health
 from brain_mri.web.service import HEADERS, Service
 from brain_mri.web.words import METHODS, REFUSALS, headline, notes, refusal, share
-from studies import CLASSES, ROOT, disc, png, tiny_study
+from studies import CLASSES, ROOT, disc, tiny_study
 
 OCTETS = {"Content-Type": "application/octet-stream"}
 COMMAND = [sys.executable, "-m", "brain_mri", "app"]
@@ -59,7 +59,7 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
 @pytest.fixture
 def client(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     """A client of the tiny study's page, whose samples are discs, because drawing phantoms takes seconds."""
-    monkeypatch.setattr(samples, "drawn", lambda label, index: png(disc(index)))
+    monkeypatch.setattr(samples, "drawn", lambda label, index: encoded(disc(index)))
     return TestClient(Service(classifier).app(), base_url="http://localhost")
 
 
@@ -77,7 +77,7 @@ def decoded(url: str) -> np.ndarray:
 
 
 def test_the_answer_is_that_of_predict(client: TestClient, classifier: Classifier) -> None:
-    data, settings = png(disc(1)), classifier.study.card.crop
+    data, settings = encoded(disc(1)), classifier.study.card.crop
     crop = read_crop(data, "disc.png", settings)
     (expected,) = classifier.classify(crop[None])
     found = ask(client, data).json()
@@ -104,7 +104,7 @@ def ask_all(client: TestClient, data: bytes) -> httpx2.Response:
 
 
 def test_a_zip_is_answered_as_its_images_are(client: TestClient, classifier: Classifier) -> None:
-    files = {f"in/{seed}.png": png(disc(seed)) for seed in range(3)}
+    files = {f"in/{seed}.png": encoded(disc(seed)) for seed in range(3)}
     found = ask_all(client, zipped(files | {"in/README.txt": b"scans", "in/bad.png": b"nothing"}))
     rows = Batch.model_validate(found.json()).answers
     assert [row.path for row in rows] == ["in/0.png", "in/1.png", "in/2.png", "in/bad.png"]
@@ -131,14 +131,14 @@ def test_what_the_service_says_of_itself(client: TestClient) -> None:
     assert (health.status, health.classes) == ("ok", CLASSES)
     described = client.get("/openapi.json").json()
     assert set(described["paths"]) == {"/health", "/answer", "/answers", "/map"}
-    Answered.model_validate(ask(client, png(disc(1))).json())
+    Answered.model_validate(ask(client, encoded(disc(1))).json())
     named = set(re.findall(r'"#/components/schemas/(\w+)"', client.get("/openapi.json").text))
     assert named and named <= set(described["components"]["schemas"])
 
 
 def test_a_large_image_is_shown_smaller(client: TestClient) -> None:
     large = cv2.resize(disc(1), (1500, 1000), interpolation=cv2.INTER_LINEAR)
-    found = ask(client, png(large)).json()
+    found = ask(client, encoded(large)).json()
     assert found["size"] == [1500, 1000] and decoded(found["image"]).shape == (427, 640)
 
 
@@ -156,10 +156,10 @@ def test_medical_files(client: TestClient) -> None:
 
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "lesion_map"])
 def test_maps(method: str, client: TestClient, classifier: Classifier) -> None:
-    crop = read_crop(png(disc(1)), "disc.png", classifier.study.card.crop)
+    crop = read_crop(encoded(disc(1)), "disc.png", classifier.study.card.crop)
     shown = []
     for name in CLASSES[:2]:
-        answer = client.post("/map", content=png(crop), params={"method": method, "class": name}, headers=OCTETS)
+        answer = client.post("/map", content=encoded(crop), params={"method": method, "class": name}, headers=OCTETS)
         assert answer.status_code == 200 and answer.headers["content-type"] == "image/png"
         shown.append(cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_UNCHANGED))
         assert shown[-1].shape == (*crop.shape, 4)
@@ -178,7 +178,7 @@ def animated() -> bytes:
 
 def huge() -> bytes:
     """A PNG whose header says 20,000 x 20,000 pixels."""
-    data = bytearray(png(disc(0)))
+    data = bytearray(encoded(disc(0)))
     data[16:24] = (20_000).to_bytes(4, "big") * 2
     data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
     return bytes(data)
@@ -189,12 +189,12 @@ def huge() -> bytes:
     [
         (b"", 422, "This file is empty"),
         (b"no image", 422, "not an image that this page can read"),
-        (png(disc(0))[:500], 422, "breaks off before its end"),
-        (png(disc(0, 20)), 422, "each side needs at least 32 pixels"),
-        (png(np.full((80, 80), 90, np.uint8)), 422, "one shade only"),
+        (encoded(disc(0))[:500], 422, "breaks off before its end"),
+        (encoded(disc(0, 20)), 422, "each side needs at least 32 pixels"),
+        (encoded(np.full((80, 80), 90, np.uint8)), 422, "one shade only"),
         (animated(), 422, "several pictures"),
         (huge(), 413, "16 million pixels and 64 MB are the most"),
-        (png(disc(0))[:-60] + bytes(60), 422, "This file"),
+        (encoded(disc(0))[:-60] + bytes(60), 422, "This file"),
     ],
 )
 def test_what_cannot_be_read(data: bytes, status: int, words: str, client: TestClient) -> None:
@@ -203,7 +203,7 @@ def test_what_cannot_be_read(data: bytes, status: int, words: str, client: TestC
 
 
 def test_requests_that_the_page_does_not_make(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = png(disc(0))
+    data = encoded(disc(0))
     assert client.post("/answer", content=data, headers={"Content-Type": "text/plain"}).status_code == 415
     assert client.post("/answer", files={"file": data}).status_code == 415
     assert client.post("/answer", content=iter([data]), headers=OCTETS).status_code == 411
@@ -213,7 +213,7 @@ def test_requests_that_the_page_does_not_make(client: TestClient, monkeypatch: p
     for values in ({}, {"method": "grad_cam"}, {"method": "random", "class": "glioma"}, {"method": "x", "class": "y"}):
         assert client.post("/map", content=data, params=values, headers=OCTETS).status_code == 400
     sound = {"method": "grad_cam", "class": "glioma"}
-    for crop in (b"", b"x", png(disc(0)), png(np.zeros((400, 400), np.uint8))):  # none is of the crop's size
+    for crop in (b"", b"x", encoded(disc(0)), encoded(np.zeros((400, 400), np.uint8))):  # none is of the crop's size
         assert client.post("/map", content=crop, params=sound, headers=OCTETS).status_code in (413, 422)
     assert client.get("/answer").status_code == client.post("/").status_code == 405
     monkeypatch.setattr(service, "MOST_BYTES", len(data) - 1)
@@ -232,7 +232,7 @@ def test_no_address_leads_to_a_file(client: TestClient) -> None:
 
 
 def test_a_browser_may_load_nothing_from_elsewhere(client: TestClient) -> None:
-    answers = [*map(client.get, ("/", "/page.css", "/nowhere")), ask(client, b""), ask(client, png(disc(0)))]
+    answers = [*map(client.get, ("/", "/page.css", "/nowhere")), ask(client, b""), ask(client, encoded(disc(0)))]
     for answer in answers:
         assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
     assert "unsafe" not in HEADERS["Content-Security-Policy"]
@@ -280,7 +280,7 @@ def connect(served: Service) -> httpx2.AsyncClient:
 def ask_at_once(served: Service, count: int) -> list[httpx2.Response]:
     async def ask_all() -> list[httpx2.Response]:
         async with connect(served) as client:
-            return await asyncio.gather(*(client.post("/answer", content=png(disc(seed))) for seed in range(count)))
+            return await asyncio.gather(*(client.post("/answer", content=encoded(disc(seed))) for seed in range(count)))
 
     return asyncio.run(ask_all())
 
@@ -288,7 +288,7 @@ def ask_at_once(served: Service, count: int) -> list[httpx2.Response]:
 def test_ten_clients_at_once(classifier: Classifier, client: TestClient) -> None:
     answers = ask_at_once(Service(classifier), 10)
     assert [answer.status_code for answer in answers] == [200] * 10
-    assert [answer.json() for answer in answers] == [ask(client, png(disc(seed))).json() for seed in range(10)]
+    assert [answer.json() for answer in answers] == [ask(client, encoded(disc(seed))).json() for seed in range(10)]
 
 
 def test_who_comes_when_too_many_wait_is_told_so(classifier: Classifier) -> None:
@@ -310,7 +310,7 @@ def test_a_slow_map_keeps_no_answer_waiting(classifier: Classifier, monkeypatch:
             values = {"method": "grad_cam", "class": "glioma"}
             late = asyncio.create_task(client.post("/map", content=b"crop", params=values))
             await asyncio.sleep(0.1)
-            answer = await client.post("/answer", content=png(disc(0)))
+            answer = await client.post("/answer", content=encoded(disc(0)))
             answered.set()
             return answer, await late
 
@@ -367,7 +367,7 @@ def test_what_the_study_measured_stands_on_the_page(classifier: Classifier, tmp_
 
 def test_reservations_reach_the_page(client: TestClient) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (90, 90), dtype=np.uint8)
-    found = ask(client, png(noise)).json()
+    found = ask(client, encoded(noise)).json()
     assert found["warning"] and found["headline"] == "This does not look like a brain MRI"
 
 
@@ -375,16 +375,16 @@ def test_samples_are_phantoms_made_or_drawn(tmp_path: Path) -> None:
     params = load_params(ROOT / "params.yaml")
     drawn = samples.samples(tmp_path, params)
     assert [sample.label for sample in drawn] == sorted(CLASSES * 2)
-    assert drawn[4].read() == drawn[4].read() == png(phantom("notumor", samples.SEED, 4).image)
+    assert drawn[4].read() == drawn[4].read() == encoded(phantom("notumor", samples.SEED, 4).image)
     rows = [{"path": f"Testing/{label}/{n}.png", "label": label} for n in range(4) for label in CLASSES[:2]]
     write_csv(tmp_path / "data/split/test.csv", rows, ("path", "label"))
     for seed, row in enumerate(rows[2:]):
         path = tmp_path / "data/raw" / row["path"]
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(png(disc(seed)))
+        path.write_bytes(encoded(disc(seed)))
     made = samples.samples(tmp_path, params)
     assert [sample.label for sample in made] == ["glioma", "glioma", "meningioma", "meningioma"]
-    assert made[0].read() == png(disc(0))
+    assert made[0].read() == encoded(disc(0))
     real = load_params(ROOT / "studies/compact/params.yaml")
     assert len(samples.samples(tmp_path, real)) == 8  # of a study of patients no image is offered
 
@@ -437,7 +437,7 @@ def test_the_command_serves_keeps_nothing_and_ends(running: tuple[subprocess.Pop
     def post(data: bytes) -> int:
         return urllib.request.urlopen(urllib.request.Request(f"{address}/answer", data, OCTETS)).status
 
-    large = png(cv2.resize(disc(0), (800, 800)))
+    large = encoded(cv2.resize(disc(0), (800, 800)))
     for _ in range(10):
         assert post(large) == 200
     before = resident(process)

@@ -14,13 +14,14 @@ import nibabel
 import numpy as np
 import pytest
 import uvicorn
+from pictures import encoded
 
 from brain_mri.pages import data_uri
 from brain_mri.prediction.classifier import Classifier
 from brain_mri.prediction.study import open_study
 from brain_mri.web import samples
 from brain_mri.web.service import Service
-from studies import disc, png, tiny_study
+from studies import disc, tiny_study
 
 sync_api: Any = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -37,7 +38,7 @@ ANSWERED = "#result:not([hidden]):not([aria-busy]) #explained:not([aria-busy]) #
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the page of a tiny study is served, with discs for samples."""
     with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as place:
-        patch.setattr(samples, "drawn", lambda label, index: png(disc(index)))
+        patch.setattr(samples, "drawn", lambda label, index: encoded(disc(index)))
         service = Service(Classifier(open_study(tiny_study(tmp_path_factory.mktemp("study")))))
         service.warm_up()
         server = uvicorn.Server(uvicorn.Config(service.app(), log_level="error", lifespan="off"))
@@ -131,7 +132,7 @@ def test_a_sample_is_answered(tab: Tab) -> None:
 def test_a_file_is_chosen_and_another_after_it(tab: Tab) -> None:
     for seed in (3, 3, 5):  # also the same one again
         with tab.page.expect_response("**/answer?*") as asked:
-            tab.choose(png(disc(seed)), "Jane Doe.PNG")
+            tab.choose(encoded(disc(seed)), "Jane Doe.PNG")
         tab.answered()
     assert asked.value.ok and "ending=.png" in asked.value.url and "Jane" not in "".join(tab.asked)
     assert tab.complaints == []
@@ -155,9 +156,9 @@ def drop(tab: Tab, *files: tuple[str, bytes]) -> None:
 
 
 def test_a_file_is_dropped(tab: Tab) -> None:
-    drop(tab, ("scan.png", png(disc(2))))
+    drop(tab, ("scan.png", encoded(disc(2))))
     assert tab.answered()
-    drop(tab, ("a.png", png(disc(2))), ("b.png", png(disc(3))))
+    drop(tab, ("a.png", encoded(disc(2))), ("b.png", encoded(disc(3))))
     assert tab.problem() == "Please drop one image at a time."
     drop(tab)
     assert "was no file" in tab.problem()
@@ -168,9 +169,9 @@ def test_a_bad_file_is_refused_in_plain_words(tab: Tab) -> None:
     assert "not an image that this page can read" in tab.problem()
     assert tab.page.get_attribute("#problem", "role") == "alert" and not tab.page.is_visible("#result")
     tab.shoot("error")
-    tab.choose(png(disc(2)))
+    tab.choose(encoded(disc(2)))
     assert tab.answered() and not tab.page.is_visible("#problem")
-    tab.choose(png(disc(2))[:400])
+    tab.choose(encoded(disc(2))[:400])
     assert "breaks off" in tab.problem()
     assert not tab.page.is_visible("#result")  # no answer is left there that belongs to another image
 
@@ -184,7 +185,7 @@ def test_a_huge_file_is_refused_before_it_is_sent(tab: Tab, tmp_path: Path) -> N
 
 
 def test_what_is_no_brain_mri_is_said_first(tab: Tab) -> None:
-    tab.choose(png(np.random.default_rng(0).integers(0, 256, (90, 90), dtype=np.uint8)))
+    tab.choose(encoded(np.random.default_rng(0).integers(0, 256, (90, 90), dtype=np.uint8)))
     assert tab.answered() == "This does not look like a brain MRI"
     assert tab.page.inner_text("#eyebrow") == "Careful"
     tab.shoot("warning")
@@ -280,15 +281,15 @@ def contrast(tab: Tab, selector: str) -> float:
 
 def test_a_page_whose_program_has_ended_says_so(tab: Tab) -> None:
     tab.context.set_offline(True)
-    tab.choose(png(disc(1)))
+    tab.choose(encoded(disc(1)))
     assert "Is it still running?" in tab.problem()
     tab.context.set_offline(False)
-    tab.choose(png(disc(1)))
+    tab.choose(encoded(disc(1)))
     assert tab.answered() and not tab.page.is_visible("#problem")
 
 
 def test_only_the_newest_image_counts(tab: Tab) -> None:
     for seed in range(6):
-        tab.choose(png(disc(seed)))
+        tab.choose(encoded(disc(seed)))
     tab.answered()
-    assert tab.page.get_attribute("#image", "src") == data_uri(png(disc(5)), "image/png")
+    assert tab.page.get_attribute("#image", "src") == data_uri(encoded(disc(5)), "image/png")
