@@ -60,13 +60,13 @@ def truths(gap: float, kind: str) -> list[dict[str, float]]:
     rng, rows = np.random.default_rng(1), []
     for _ in range(3):
         labels, a, b, _ = simulate(400_000, gap, rng, kind)
-        rows.append([dict(flat(classification_metrics(labels, p, CLASSES))) for p in (a, b)])
+        rows.append([dict(flat(classification_metrics(labels, p, CLASSES, "notumor"))) for p in (a, b)])
     return [{key: float(np.mean([row[k][key] for row in rows])) for key in rows[0][0]} for k in (0, 1)]
 
 
 def percentile(labels: np.ndarray, a: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
     rows = [
-        np.stack(list(weighted_metrics(labels, a, CLASSES, weights).values()), 1)
+        np.stack(list(weighted_metrics(labels, a, CLASSES, weights, "notumor").values()), 1)
         for weights in resampled_weights(groups, RESAMPLES, seed)
     ]
     return np.nanquantile(np.concatenate(rows), [0.025, 0.975], axis=0).T
@@ -92,9 +92,9 @@ def main() -> None:
             found: dict[str, list[list[Any]]] = {}
             for seed in range(options.sets):
                 labels, a, b, groups = simulate(n, gap, np.random.default_rng((seed, 7)), options.groups)
-                singles = flat(intervals(labels, a, groups, CLASSES, resamples=RESAMPLES, seed=seed))
+                singles = flat(intervals(labels, a, groups, CLASSES, "notumor", resamples=RESAMPLES, seed=seed))
                 quantiles = percentile(labels, a, groups, seed)
-                changes = flat(differences(labels, a, b, groups, CLASSES, resamples=RESAMPLES, seed=seed))
+                changes = flat(differences(labels, a, b, groups, CLASSES, "notumor", resamples=RESAMPLES, seed=seed))
                 for (key, single), simple, (_, change) in zip(singles, quantiles, changes, strict=True):
                     found.setdefault(key, []).append([single, simple, change["interval"]])
             accuracies = f"accuracy {truth_a['accuracy']:.3f} and {truth_b['accuracy']:.3f}"

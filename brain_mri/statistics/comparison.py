@@ -73,7 +73,7 @@ def differences(
     b: Floats,
     groups: Ints,
     classes: Sequence[str],
-    negative: str | None = "notumor",
+    negative: str | None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def intervals(
     probabilities: Floats,
     groups: Ints,
     classes: Sequence[str],
-    negative: str | None = "notumor",
+    negative: str | None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:

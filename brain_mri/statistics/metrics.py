@@ -19,7 +19,7 @@ Path = tuple[str, ...]  # where a metric stands in the nested dictionary: ("clas
 
 
 def classification_metrics(
-    labels: Ints, probabilities: Floats, classes: Sequence[str], negative: str | None = "notumor"
+    labels: Ints, probabilities: Floats, classes: Sequence[str], negative: str | None
 ) -> dict[str, Any]:
     """Every metric of one set of images, as a nested dictionary of plain numbers.
 
@@ -39,7 +39,7 @@ def classification_metrics(
 
 
 def weighted_metrics(
-    labels: Ints, probabilities: Floats, classes: Sequence[str], weights: Floats, negative: str | None = "notumor"
+    labels: Ints, probabilities: Floats, classes: Sequence[str], weights: Floats, negative: str | None
 ) -> dict[Path, Floats]:
     """The metrics of `classification_metrics` for B weightings of the images at once.
 

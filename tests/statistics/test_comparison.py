@@ -49,8 +49,8 @@ def test_differences_are_b_minus_a_of_every_metric() -> None:
         odds / odds.sum(1, keepdims=True)
         for odds in np.exp(rng.normal(0, 1, (2, 200, 4)) + np.array([1, 3])[:, None, None] * np.eye(4)[labels])
     )
-    rows = differences(labels, a, b, np.arange(200), CLASSES)
-    metrics = [classification_metrics(labels, p, CLASSES) for p in (a, b)]
+    rows = differences(labels, a, b, np.arange(200), CLASSES, "notumor")
+    metrics = [classification_metrics(labels, p, CLASSES, "notumor") for p in (a, b)]
     for row, first, second in [
         (rows["accuracy"], *(m["accuracy"] for m in metrics)),
         (rows["log_loss"], *(m["log_loss"] for m in metrics)),
@@ -64,7 +64,9 @@ def test_differences_are_b_minus_a_of_every_metric() -> None:
 def test_the_interval_is_paired() -> None:
     """Known answer: the standard error of a paired difference of proportions (Agresti, section 10.1.1)."""
     labels, a, b = predictions(900, 12, 28, 60)
-    low, high = differences(labels, np.eye(4)[a], np.eye(4)[b], np.arange(1000), CLASSES)["accuracy"]["interval"]
+    low, high = differences(labels, np.eye(4)[a], np.eye(4)[b], np.arange(1000), CLASSES, "notumor")["accuracy"][
+        "interval"
+    ]
     error = np.sqrt((40 / 1000 - 0.016**2) / 1000)
     assert (low + high) / 2 == pytest.approx(0.016)
     assert (high - low) / 2 == pytest.approx(1.96 * error, rel=0.06)
@@ -72,14 +74,14 @@ def test_the_interval_is_paired() -> None:
 
 def test_equal_predictions_leave_room_for_a_difference() -> None:
     labels, a, _ = predictions(96, 0, 0, 4)
-    row = differences(labels, np.eye(4)[a], np.eye(4)[a], np.arange(100), CLASSES)["accuracy"]
+    row = differences(labels, np.eye(4)[a], np.eye(4)[a], np.arange(100), CLASSES, "notumor")["accuracy"]
     assert row["difference"] == 0
     assert row["interval"] == pytest.approx([-1.96 / 100, 1.96 / 100], rel=1e-3)
 
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_no_image_and_one_image(n: int) -> None:
-    rows = differences(np.zeros(n, int), np.eye(4)[:n], np.eye(4)[:n], np.arange(n), CLASSES)
+    rows = differences(np.zeros(n, int), np.eye(4)[:n], np.eye(4)[:n], np.arange(n), CLASSES, "notumor")
     assert rows["classes"]["pituitary"]["recall"]["interval"] is None
     assert (rows["accuracy"]["interval"] is None) == (n == 0)
 

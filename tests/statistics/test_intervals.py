@@ -68,18 +68,20 @@ def test_standard_errors_agree_with_scipys_bootstrap() -> None:
 
 def test_copies_of_images_do_not_narrow_the_intervals() -> None:
     labels, probabilities = simulated(200)
-    once = intervals(labels, probabilities, np.arange(200), CLASSES)
-    copies = intervals(labels.repeat(4), probabilities.repeat(4, 0), np.arange(200).repeat(4), CLASSES)
-    blind = intervals(labels.repeat(4), probabilities.repeat(4, 0), np.arange(800), CLASSES)
+    once = intervals(labels, probabilities, np.arange(200), CLASSES, "notumor")
+    copies = intervals(labels.repeat(4), probabilities.repeat(4, 0), np.arange(200).repeat(4), CLASSES, "notumor")
+    blind = intervals(labels.repeat(4), probabilities.repeat(4, 0), np.arange(800), CLASSES, "notumor")
     assert copies["accuracy"] == pytest.approx(once["accuracy"], abs=1e-6)
     assert np.diff(blind["accuracy"]) < 0.6 * np.diff(once["accuracy"])
 
 
 def test_intervals_have_the_metrics_nesting_and_hold_them() -> None:
     labels, probabilities = simulated(300)
-    found, again, other = (intervals(labels, probabilities, np.arange(300), CLASSES, seed=seed) for seed in (0, 0, 1))
+    found, again, other = (
+        intervals(labels, probabilities, np.arange(300), CLASSES, "notumor", seed=seed) for seed in (0, 0, 1)
+    )
     assert found == again != other
-    metrics = classification_metrics(labels, probabilities, CLASSES)
+    metrics = classification_metrics(labels, probabilities, CLASSES, "notumor")
     for path in [(), ("tumour",), *(("classes", name) for name in CLASSES)]:
         part, values = (reduce(dict.__getitem__, path, table) for table in (found, metrics))
         for key, ends in part.items():
@@ -88,7 +90,7 @@ def test_intervals_have_the_metrics_nesting_and_hold_them() -> None:
 
 def test_a_perfect_classifier_still_has_an_interval() -> None:
     labels = np.arange(40) % 4
-    found = intervals(labels, np.eye(4)[labels], np.arange(40), CLASSES)
+    found = intervals(labels, np.eye(4)[labels], np.arange(40), CLASSES, "notumor")
     row, ends = found["classes"]["glioma"], [stats.binomtest(n, n).proportion_ci(method="wilson").low for n in (40, 10)]
     assert found["accuracy"] == pytest.approx([ends[0], 1])
     for name in ("recall", "roc_auc", "average_precision"):
@@ -120,7 +122,7 @@ def test_the_intervals_of_an_area_cover_the_truth() -> None:
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_no_image_one_image_and_an_absent_class(n: int) -> None:
-    found = intervals(np.zeros(n, int), np.eye(4)[np.zeros(n, int)], np.zeros(n, int), CLASSES)
+    found = intervals(np.zeros(n, int), np.eye(4)[np.zeros(n, int)], np.zeros(n, int), CLASSES, "notumor")
     assert found["classes"]["pituitary"]["recall"] is None
     assert found["accuracy"] == (pytest.approx([0.2065, 1], abs=1e-4) if n else None)
 

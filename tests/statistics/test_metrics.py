@@ -24,7 +24,7 @@ def simulated(n: int, seed: int = 0, digits: int = 2) -> tuple[np.ndarray, np.nd
 def test_every_metric_is_scikit_learns(digits: int) -> None:
     labels, probabilities = simulated(500, digits=digits)
     predictions = probabilities.argmax(1)
-    found = classification_metrics(labels, probabilities, CLASSES)
+    found = classification_metrics(labels, probabilities, CLASSES, "notumor")
     assert np.array_equal(
         confusion_matrix(labels, predictions, 4), reference.confusion_matrix(labels, predictions, labels=range(4))
     )
@@ -57,10 +57,10 @@ def test_every_metric_is_scikit_learns(digits: int) -> None:
 def test_a_weight_is_a_number_of_copies() -> None:
     labels, probabilities = simulated(80, digits=1)
     weights = np.random.default_rng(1).integers(0, 4, (5, 80))
-    table = weighted_metrics(labels, probabilities, CLASSES, weights)
+    table = weighted_metrics(labels, probabilities, CLASSES, weights, "notumor")
     for b, copies in enumerate(weights):
         once = np.ones((1, copies.sum()))
-        repeated = weighted_metrics(labels.repeat(copies), probabilities.repeat(copies, 0), CLASSES, once)
+        repeated = weighted_metrics(labels.repeat(copies), probabilities.repeat(copies, 0), CLASSES, once, "notumor")
         assert {path: values[b] for path, values in table.items()} == pytest.approx(
             {path: values[0] for path, values in repeated.items()}
         )
@@ -69,7 +69,7 @@ def test_a_weight_is_a_number_of_copies() -> None:
 def test_a_class_without_images_has_support_0_and_nulls() -> None:
     labels, probabilities = simulated(100)
     kept = labels != 1
-    found = classification_metrics(labels[kept], probabilities[kept], CLASSES)
+    found = classification_metrics(labels[kept], probabilities[kept], CLASSES, "notumor")
     row = found["classes"]["meningioma"]
     assert row.pop("support") == 0
     assert set(row.values()) == {None}
@@ -81,7 +81,7 @@ def test_a_class_without_images_has_support_0_and_nulls() -> None:
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_sets_of_no_and_of_one_image(n: int) -> None:
-    found = classification_metrics(np.array([2, 1])[:n], np.eye(4)[[2, 1]][:n], CLASSES)
+    found = classification_metrics(np.array([2, 1])[:n], np.eye(4)[[2, 1]][:n], CLASSES, "notumor")
     json.dumps(found, allow_nan=False)
     assert found["n"] == n
     assert found["accuracy"] == (1.0 if n else None)
@@ -90,7 +90,7 @@ def test_sets_of_no_and_of_one_image(n: int) -> None:
 
 def test_probabilities_of_exactly_0_and_1_and_a_class_never_predicted() -> None:
     labels, certain = np.array([0, 1, 2, 3, 0]), np.eye(4)[[0, 1, 2, 0, 1]]
-    found = classification_metrics(labels, certain, CLASSES)
+    found = classification_metrics(labels, certain, CLASSES, "notumor")
     assert found["log_loss"] == pytest.approx(reference.log_loss(labels, certain))
     assert (found["brier"], found["accuracy"]) == (pytest.approx(4 / 5), pytest.approx(3 / 5))
     row = found["classes"]["pituitary"]
@@ -100,7 +100,7 @@ def test_probabilities_of_exactly_0_and_1_and_a_class_never_predicted() -> None:
 
 def test_a_diverged_network_is_one_line() -> None:
     with pytest.raises(UserError, match="1 of 2 images"):
-        classification_metrics(np.array([0, 1]), np.array([[np.nan] * 4, [0.25] * 4]), CLASSES)
+        classification_metrics(np.array([0, 1]), np.array([[np.nan] * 4, [0.25] * 4]), CLASSES, "notumor")
 
 
 @pytest.mark.parametrize(
