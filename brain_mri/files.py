@@ -132,8 +132,8 @@ def parse_yaml(text: str | bytes, name: str) -> Any:
     Raises UserError that begins with `name` where the text is broken or gives a key twice."""
     try:
         return YAML(typ="safe").load(text.decode() if isinstance(text, bytes) else text)
-    # ValueError: bytes that are no UTF-8, and dates that no calendar has.
-    except (YAMLError, ValueError) as error:
+    # ValueError: bytes that are no UTF-8, and dates that no calendar has; RecursionError: brackets in brackets.
+    except (YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         what = f"{getattr(error, 'problem', '')}, line {mark.line + 1}" if mark else reason(error)
         raise UserError(f"{name}: not YAML: {what}") from None
@@ -142,20 +142,29 @@ def parse_yaml(text: str | bytes, name: str) -> Any:
 def write_csv(path: Path | str, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
     """Write rows under a header; the columns are given, so that an empty table has its header too."""
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        plain, quoted = (
+            csv.DictWriter(file, columns, lineterminator="\n", quoting=cells)
+            for cells in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+        )
+        plain.writeheader()
+        for row in rows:
+            # Every reader ends a row at a carriage return, which this writer leaves bare.
+            (quoted if any("\r" in str(cell) for cell in row.values()) else plain).writerow(row)
 
 
 def read_csv(path: Path | str) -> list[dict[str, str]]:
     """Read a table with a header; raises UserError where it is missing."""
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows = list(reader)
     except FileNotFoundError:
         raise UserError(f"{path}: not there; `dvc repro` makes it") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not a table ({error}); expected UTF-8 text with commas") from None
+    if any(None in row or None in row.values() for row in rows):
+        raise UserError(f"{path}: not a table (rows of different lengths); remove it and run `dvc repro`")
+    return rows
 
 
 def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:

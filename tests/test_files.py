@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from brain_mri.errors import UserError
-from brain_mri.files import progress, read_csv, read_json, replacing, write_csv, write_json, write_png
+from brain_mri.files import parse_yaml, progress, read_csv, read_json, replacing, write_csv, write_json, write_png
 
 ROOT = Path(__file__).parent.parent
 ASCII = {**os.environ, "PYTHONIOENCODING": "ascii"}
@@ -58,8 +58,9 @@ def test_json_is_plain_and_rounded(tmp_path: Path) -> None:
 
 
 def test_tables_come_back_and_an_empty_one_has_its_header(tmp_path: Path) -> None:
-    write_csv(tmp_path / "t.csv", [{"a": "x,y", "b": 2}], ["a", "b"])
-    assert read_csv(tmp_path / "t.csv") == [{"a": "x,y", "b": "2"}]
+    rows = [{"a": "x,y", "b": "2"}, {"a": "a\rb", "b": "c\nd"}, {"a": '"', "b": ""}]
+    write_csv(tmp_path / "t.csv", rows, ["a", "b"])
+    assert read_csv(tmp_path / "t.csv") == rows
     write_csv(tmp_path / "t.csv", [], ["a", "b"])
     assert (tmp_path / "t.csv").read_text() == "a,b\n"
 
@@ -79,6 +80,11 @@ def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(UserError, match=r"bad\.json: not JSON"):
         read_json(tmp_path / "bad.json")
+    (tmp_path / "bad.csv").write_text("a,b\n1\n")
+    with pytest.raises(UserError, match=r"bad\.csv: not a table \(rows of different lengths\)"):
+        read_csv(tmp_path / "bad.csv")
+    with pytest.raises(UserError, match="deep: not YAML"):
+        parse_yaml("[" * 5000, "deep")
 
 
 def test_progress_yields_all_and_ends_with_a_line(capfd: pytest.CaptureFixture[str]) -> None:

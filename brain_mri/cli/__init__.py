@@ -9,6 +9,7 @@ import difflib
 import importlib
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 # OpenCV explains over several lines what it does not read; the command says it in one.
@@ -56,8 +57,15 @@ def warn(line: str) -> None:
 
 
 def one_line(text: str) -> str:
-    """Return a text with line ends, which names of files may have, as `\\n`."""
-    return "\\n".join(text.splitlines())
+    """Return a text with what does not print, which names of files may have, escaped: a line end as `\\n`."""
+    return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)
+
+
+def named_path(text: str) -> Path:
+    """Return what an argument names; an empty one, as an unset variable gives it, is not this folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("empty; name a file or a folder")
+    return Path(text)
 
 
 def check_file_to_write(option: str, path: Path) -> None:
@@ -68,3 +76,24 @@ def check_file_to_write(option: str, path: Path) -> None:
     if path.exists() and not path.is_file():
         kind = "folder" if path.is_dir() else "device"
         raise UserError(f"{option} {path}: a {kind} stands there, and a file is to be written; name one")
+
+
+def check_spared(written: Sequence[tuple[str, Path]], read: Iterable[Path]) -> None:
+    """Raise UserError where one of the files to be written, by their options, takes the place of one that is read or of
+    another one."""
+    from brain_mri.errors import UserError
+
+    places: dict[Path, str] = {}
+    for option, path in written:
+        if (place := _place(path)) in places:
+            raise UserError(f"{option} {path}: {places[place]} writes there too; name another file")
+        places[place] = option
+    names = {place.name for place in places}
+    for path in read:
+        if path.name in names and (place := _place(path)) in places:
+            raise UserError(f"{places[place]} {path}: would replace what is read; name another file")
+
+
+def _place(path: Path) -> Path:
+    """The entry of a folder that is replaced: of a link the link itself."""
+    return path.parent.resolve() / path.name

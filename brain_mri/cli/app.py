@@ -15,13 +15,12 @@ import ipaddress
 import logging
 import socket
 from contextlib import suppress
-from pathlib import Path
 
-from brain_mri.cli import warn
+from brain_mri.cli import named_path, warn
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--study", type=Path, metavar="FOLDER", help="default: see below")
+    parser.add_argument("--study", type=named_path, metavar="FOLDER", help="default: see below")
     parser.add_argument("--port", type=int, default=8000, metavar="N", help="default: 8000; 0: any that is free")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default: 127.0.0.1, this computer")
 

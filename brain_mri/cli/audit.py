@@ -19,6 +19,8 @@ import argparse
 from pathlib import Path
 from typing import NamedTuple
 
+from brain_mri.cli import named_path
+
 
 class Thresholds(NamedTuple):
     """As in params.yaml, section `audit`."""
@@ -33,9 +35,11 @@ PHOTOGRAPHS = Thresholds(0.4, 0.75)  # two photographs are never as alike as two
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("collections", nargs="+", type=Path, metavar="FOLDER", help="folders, zips, CSVs of images")
-    parser.add_argument("--out", type=Path, default=Path("audit"), metavar="FOLDER", help="default: audit")
-    parser.add_argument("--keep", type=Path, metavar="TABLE", help="write there which files to keep, one a group")
+    parser.add_argument(
+        "collections", nargs="+", type=named_path, metavar="FOLDER", help="folders, zips, CSVs of images"
+    )
+    parser.add_argument("--out", type=named_path, default=Path("audit"), metavar="FOLDER", help="default: audit")
+    parser.add_argument("--keep", type=named_path, metavar="TABLE", help="write there which files to keep, one a group")
     parser.add_argument("--fail-above", type=int, metavar="N", help="exit code 1 where more images have a copy")
     parser.add_argument("--photographs", action="store_true", help="thresholds for pictures that are no heads")
     default = f"(default: {HEADS.same}, of photographs {PHOTOGRAPHS.same})"
@@ -50,7 +54,7 @@ def main(options: argparse.Namespace) -> None:
     from brain_mri.audit.collections import describe_collections, open_collections
     from brain_mri.audit.findings import GROUP_COLUMNS, Audited, group_rows, sentences
     from brain_mri.audit.page import render
-    from brain_mri.cli import check_file_to_write, warn
+    from brain_mri.cli import check_file_to_write, check_spared, warn
     from brain_mri.copies.descriptions import read_descriptions
     from brain_mri.copies.duplicates import PAIR_COLUMNS, find_pairs, pair_rows
     from brain_mri.errors import UserError
@@ -63,18 +67,22 @@ def main(options: argparse.Namespace) -> None:
         if not 0 < options.same <= 1:
             raise UserError(f"--same {options.same}: a correlation; give one above 0 and up to 1")
         thresholds = thresholds._replace(same=options.same)
+    if options.fail_above is not None and options.fail_above < 0:
+        raise UserError(f"--fail-above {options.fail_above}: a number of images; give 0 or more")
     out, limits = options.out, Limits()
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out}: a file stands there, and tables and a page go into a folder; name one")
-    if options.keep:
-        check_file_to_write("--keep", options.keep)
     pairs, groups, unread, html = (out / name for name in ("pairs.csv", "groups.csv", "unread.csv", "audit.html"))
-    for file in (pairs, groups, unread, html):
-        check_file_to_write("--out", file)
+    written = [("--out", file) for file in (pairs, groups, unread, html)]
+    written += [("--keep", options.keep)] if options.keep else []
+    for option, file in written:
+        check_file_to_write(option, file)
     with (
         open_collections(options.collections, limits) as collections,
         tempfile.TemporaryDirectory(prefix="brain-mri-audit-") as scratch,
     ):
+        listed = (Path(image.name) for collection in collections for image in collection.images)
+        check_spared(written, [*options.collections, *listed])
         folder = Path(scratch, "descriptions")
         images = describe_collections(collections, limits, folder)
         descriptions = read_descriptions(folder)

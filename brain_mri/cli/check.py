@@ -20,9 +20,13 @@ import argparse
 import sys
 from pathlib import Path
 
+from brain_mri.cli import named_path
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", nargs="?", type=Path, default=Path(), metavar="STUDY_FOLDER", help="default: this one")
+    parser.add_argument(
+        "study", nargs="?", type=named_path, default=Path(), metavar="STUDY_FOLDER", help="default: this one"
+    )
     parser.add_argument("--at", metavar="COMMIT", help="check that commit; default: the current one")
     parser.add_argument("--twice", action="store_true", help="compare two runs; bytes must hold")
     parser.add_argument("--exact", action="store_true", help="bytes must hold")

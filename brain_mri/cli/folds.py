@@ -13,9 +13,11 @@ folder in BRAIN_MRI_DATA.
 import argparse
 from pathlib import Path
 
+from brain_mri.cli import named_path
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", type=Path, metavar="STUDY_FOLDER")
+    parser.add_argument("study", type=named_path, metavar="STUDY_FOLDER")
     parser.add_argument("--run", action="store_true", help="run the folds first")
 
 

@@ -17,11 +17,11 @@ Exit code: 0, every image was answered; 1, some could not be read (listed on std
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from brain_mri.cli import one_line, warn
+from brain_mri.cli import named_path, one_line, warn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,11 +38,13 @@ WIDEST = 60  # characters of a name in the table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", nargs="*", type=Path, metavar="IMAGE", help="image files, folders, zips")
-    parser.add_argument("--csv", type=Path, metavar="TABLE", help="a CSV with a column path, relative to its folder")
-    parser.add_argument("--study", type=Path, metavar="FOLDER", help="default: see below")
+    parser.add_argument("images", nargs="*", type=named_path, metavar="IMAGE", help="image files, folders, zips")
+    parser.add_argument(
+        "--csv", type=named_path, metavar="TABLE", help="a CSV with a column path, relative to its folder"
+    )
+    parser.add_argument("--study", type=named_path, metavar="FOLDER", help="default: see below")
     parser.add_argument("--pipeline", choices=["noaug", "aug"], help="default: the one of the study's params.yaml")
-    parser.add_argument("--explain", type=Path, metavar="FOLDER", help="write there what speaks for each answer")
+    parser.add_argument("--explain", type=named_path, metavar="FOLDER", help="write there what speaks for each answer")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--slice", type=int, metavar="N", help="of NIfTI volumes, from 0; default: the middle one")
 
@@ -64,6 +66,9 @@ def main(options: argparse.Namespace) -> None:
     classifier = None
     taken: set[str] = set()
     with list_inputs(options.images, options.csv, Limits(settings.min_side, settings.max_pixels)) as (images, bad):
+        if options.explain:
+            seen_from = [Path(), *([options.csv.parent] if options.csv else [])]
+            check_apart(options.explain, {folder / Path(image.name).parent for image in images for folder in seen_from})
         show = json_line if options.json else Table(images, study.card.classes).line
         for batch, crops in batches(images, settings, options.slice, bad):
             if classifier is None:  # so late, because loading takes seconds, and there may be nothing to classify
@@ -94,6 +99,14 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise UserError(f"--explain {folder}: a file stands there, and pictures go into a folder; name one") from None
+
+
+def check_apart(folder: Path, of_images: Iterable[Path]) -> None:
+    """Raise UserError where an image lies in the folder of the pictures, which get the images' names."""
+    from brain_mri.errors import UserError
+
+    if folder.resolve() in {other.resolve() for other in of_images}:
+        raise UserError(f"--explain {folder}: images lie there, and pictures of their names go there; name another")
 
 
 def batches(

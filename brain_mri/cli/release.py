@@ -9,13 +9,16 @@ and external images the answers are compared with the study's, and the release i
 """
 
 import argparse
-from pathlib import Path
+
+from brain_mri.cli import named_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", type=Path, metavar="STUDY_FOLDER")
+    parser.add_argument("study", type=named_path, metavar="STUDY_FOLDER")
     parser.add_argument("--pipeline", choices=["noaug", "aug"], help="default: the one of the study's params.yaml")
-    parser.add_argument("--to", type=Path, metavar="FOLDER", help="default: released, beside params.yaml of the code")
+    parser.add_argument(
+        "--to", type=named_path, metavar="FOLDER", help="default: released, beside params.yaml of the code"
+    )
 
 
 def main(options: argparse.Namespace) -> None:

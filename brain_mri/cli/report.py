@@ -11,14 +11,14 @@ result of its own. A part that the study does not have is left out, with a line 
 import argparse
 from pathlib import Path
 
-from brain_mri.cli import check_file_to_write
+from brain_mri.cli import check_file_to_write, named_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "study", nargs="?", type=Path, default=Path(), metavar="STUDY_FOLDER", help="default: this folder"
+        "study", nargs="?", type=named_path, default=Path(), metavar="STUDY_FOLDER", help="default: this folder"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="default: report.html in the study's folder")
+    parser.add_argument("--out", type=named_path, metavar="FILE", help="default: report.html in the study's folder")
 
 
 def main(options: argparse.Namespace) -> None:
@@ -34,6 +34,8 @@ def make(folder: Path, out: Path | None) -> None:
 
     if out:
         check_file_to_write("--out", out)
+        if out.exists() and out.suffix.lower() not in (".html", ".htm"):
+            raise UserError(f"--out {out}: a file stands there that is by its name no page; name another")
     study = load(folder)
     page = render(study).encode()
     if len(page) > LIMIT:

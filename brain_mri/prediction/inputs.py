@@ -71,6 +71,8 @@ def list_inputs(
                     raise UserError(f"{path}: no images in it; name a folder that has some")
                 images += [Input(str(path / entry.path), entry.read) for entry in entries]
                 refused += [Unread(str(path / file.path), file.reason) for file in container.refused]
+            elif path.suffix.lower() == ".csv":
+                raise UserError(f"{path}: a table, not an image; --csv takes it")
             elif path.exists() or path.is_symlink():
                 images.append(Input(str(path), partial(read_file, path, limits)))
             else:

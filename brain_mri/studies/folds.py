@@ -24,12 +24,18 @@ def held_out(study: Path, params: Params) -> dict[str, list["HeldOut"]]:
     """Return what each fold of the study in this folder holds out and how it is classified, by pipeline.
 
     UserError where a fold was not run or with other parameters than the others, or an image is held out by two."""
-    names = [experiment(study, fold) for fold in range(params.split.folds)]
-    place = study.resolve()
     return {
-        pipeline: pooled_sides([find(f"{name}:{place}:{pipeline}", Path.cwd()) for name in names], params)
+        pipeline: pooled_sides([_find(study, fold, pipeline) for fold in range(params.split.folds)], params)
         for pipeline in PIPELINES
     }
+
+
+def _find(study: Path, fold: int, pipeline: str) -> Side:
+    try:
+        return find(f"{experiment(study, fold)}:{study.resolve()}:{pipeline}", Path.cwd())
+    except UserError as error:
+        again = f"`brain-mri folds {study} --run` runs them"
+        raise UserError(f"{study}: fold {fold} was not run, or its results are not here; {again} ({error})") from None
 
 
 def pooled_sides(sides: list[Side], params: Params) -> list["HeldOut"]:

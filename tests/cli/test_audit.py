@@ -136,6 +136,13 @@ def test_what_may_not_be_read_is_listed_too(call: Call, monkeypatch: pytest.Monk
         (["train", "--keep", "."], "--keep .: a folder stands there"),
         (["train", "--keep", "pipe"], "--keep pipe: a device stands there"),
         (["train", "--out", "taken"], "taken/groups.csv: a folder stands there"),
+        (["train", "--fail-above", "-1"], "give 0 or more"),
+        (["train", "--keep", "train/0.png"], "--keep train/0.png: would replace what is read"),
+        (["train", "--keep", "link/0.png"], "--keep train/0.png: would replace what is read"),
+        (["test.zip", "--keep", "test.zip"], "--keep test.zip: would replace what is read"),
+        (["pairs.csv", "--out", "."], "--out pairs.csv: would replace what is read"),
+        (["pairs.csv", "--keep", "train/1.png"], "--keep train/1.png: would replace what is read"),
+        (["train", "--keep", "audit/groups.csv"], "--keep audit/groups.csv: --out writes there too"),
     ],
 )
 def test_a_user_s_error_is_one_line_and_writes_nothing(call: Call, arguments: list[str], words: str) -> None:
@@ -144,8 +151,20 @@ def test_a_user_s_error_is_one_line_and_writes_nothing(call: Call, arguments: li
     write_two()
     os.mkfifo("pipe")
     Path("taken/groups.csv").mkdir(parents=True)
+    Path("link").symlink_to("train")
+    Path("pairs.csv").write_text("path,label\ntrain/1.png,a\n")
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     code, out, (line,) = call(*arguments)
     assert (code, out) == (2, [])
     assert words in line
     assert Path("pipe").is_fifo() and [path.name for path in Path("taken").iterdir()] == ["groups.csv"]
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
     assert not Path("audit").exists()
+
+
+def test_a_carriage_return_in_a_name_stays_in_it(call: Call) -> None:
+    write_folder(Path("in"), {"a\rb.png": encoded(head(1)), "c.png": encoded(head(1))})
+    code, _, err = call("in", "--keep", "keep.csv")
+    assert (code, err) == (0, [])
+    assert {row["path"] for row in rows("audit/groups.csv")} == {"in/a\rb.png", "in/c.png"}
+    assert rows("keep.csv") == [{"path": "in/a\rb.png"}]

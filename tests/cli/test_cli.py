@@ -47,6 +47,15 @@ def test_a_user_s_error_is_one_line(arguments: list[str], words: str) -> None:
     assert line.startswith("brain-mri") and words in line
 
 
+@pytest.mark.parametrize(
+    "arguments", [["predict", ""], ["audit", ""], ["predict", "x.png", "--explain", ""], ["folds", ""], ["report", ""]]
+)
+def test_an_empty_name_is_not_this_folder(arguments: list[str]) -> None:
+    """As a shell gives it for a variable that is not set."""
+    done = run(*arguments)
+    assert done.returncode == 2 and "empty; name a file or a folder" in done.stderr
+
+
 def test_a_reader_that_stops_is_no_error(tmp_path: Path) -> None:
     """As `brain-mri predict ... | head -1` does."""
     code = "from brain_mri import cli\nfrom brain_mri.cli import report\n"

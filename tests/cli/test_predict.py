@@ -280,6 +280,17 @@ def test_explanations_go_into_a_folder(call: Call, where: str) -> None:
     assert (code, out) == (2, []) and f"--explain {where}: a file stands there" in line
 
 
+@pytest.mark.parametrize("arguments", [["in", "--explain", "in"], ["--csv", "in/list.csv", "--explain", "in/below/.."]])
+def test_explanations_do_not_replace_what_they_explain(arguments: list[str], call: Call) -> None:
+    (path,) = write_discs("in", 1)
+    Path("in/below").mkdir()
+    Path("in/list.csv").write_text("path\ndisc_0.png\n")
+    before = Path(path).read_bytes()
+    code, out, (line,) = call(*arguments)
+    assert (code, out) == (2, []) and "images lie there" in line
+    assert Path(path).read_bytes() == before
+
+
 def test_explanations(call: Call) -> None:
     write_discs("one", 1)
     write_discs("two", 1)
@@ -300,6 +311,7 @@ def test_explanations(call: Call) -> None:
         ("text.txt", "not an image"),
         ("nothing.png", "empty"),
         ("folder", "no images in it"),
+        ("list.csv", "--csv takes it"),
         ("damaged.zip", "not a whole zip"),
         ("a" * 300, "File name too long; take a shorter name"),
         ("disc.png", "a slice was asked for"),

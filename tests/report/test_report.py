@@ -382,6 +382,13 @@ def test_a_folder_in_the_place_of_the_page_is_one_line(study: Path, tmp_path: Pa
         make(study, tmp_path)
 
 
+def test_a_file_that_is_no_page_is_not_replaced(study: Path) -> None:
+    before = (study / "params.yaml").read_bytes()
+    with pytest.raises(UserError, match=r"params\.yaml: a file stands there"):
+        make(study, study / "params.yaml")
+    assert (study / "params.yaml").read_bytes() == before
+
+
 def test_the_command_writes_the_same_small_page_each_time(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make(study, None)
     make(study, study / "other" / "page.html")

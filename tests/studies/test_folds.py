@@ -8,9 +8,11 @@ import pytest
 from brain_mri import results
 from brain_mri.errors import UserError
 from brain_mri.params import load_params
+from brain_mri.studies import folds
 from brain_mri.studies.folds import HeldOut, paired_verdict, pool_held_out, pooled_sides, summary, views
 from brain_mri.studies.sides import Files, Side
 
+ROOT = Path(__file__).parents[2]
 CLASSES = ["glioma", "meningioma", "notumor"]
 
 
@@ -66,9 +68,15 @@ def test_folds_that_belong_together_alone_are_pooled() -> None:
             pooled_sides(sides, params)
 
 
+def test_a_fold_that_was_not_run_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    study = Path("studies/paper")  # of which no fold is in git
+    with pytest.raises(UserError, match=r"studies/paper: fold 0 was not run, .*brain-mri folds studies/paper --run"):
+        folds.held_out(study, load_params(study / "params.yaml"))
+
+
 def test_folds_are_pooled_and_told_apart(tmp_path: Path) -> None:
-    folds = [held_out(0.9, 0), held_out(0.5, 1)]
-    pooled = pool_held_out(folds, CLASSES, "notumor", 200, 0)
+    pooled = pool_held_out([held_out(0.9, 0), held_out(0.5, 1)], CLASSES, "notumor", 200, 0)
     assert pooled["slices"]["metrics"]["n"] == 180
     apart = [fold["accuracy"] for fold in pooled["slices"]["folds"]]
     assert pooled["slices"]["metrics"]["accuracy"] == pytest.approx(np.mean(apart))
