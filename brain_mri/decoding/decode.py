@@ -6,7 +6,7 @@ What is handled, and how:
 |---|---|
 | 8-bit PNG, JPEG, BMP, TIFF, GIF, WebP | `cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2GRAY)`, pixel for pixel |
 | grey, palette, CMYK, grey stored as RGB | the same; where R = G = B the grey value is exactly that value |
-| RGBA, grey with alpha | the same: alpha is left out and the colour beneath is kept, as `cv2.imread` does |
+| RGBA, grey with alpha | the same: alpha is left out and the colour beneath is kept, in a TIFF too |
 | EXIF or TIFF orientation | turned upright, as `cv2.imread` does |
 | 16 and 32 bit, floating point | an 8-bit picture where it is one, else stretched (see `levels`); luma of colours |
 | TIFF with WhiteIsZero | inverted, whatever its type |

@@ -86,6 +86,21 @@ def _check_dicom(dataset, limits: Limits) -> None:  # type: ignore[no-untyped-de
     # No compression doubles its data, and the decoders in Python are slow.
     if found > (2 * expected + 65_536 if compressed else expected + expected % 2):
         raise BadImage(Reason.WRONG_SIZE, f"{found:,} bytes of pixels for {columns}x{rows}")
+    shift = _shift(dataset)
+    # A codec may have moved the values to bit 0 or not: the file does not say.
+    if shift < 0 or (shift and (compressed or shift + dataset.BitsStored > dataset.BitsAllocated)):
+        raise BadImage(
+            Reason.UNSUPPORTED,
+            f"{'compressed ' if compressed else ''}DICOM with HighBit {dataset.HighBit} and BitsStored "
+            f"{dataset.BitsStored}: export it anew, with HighBit {dataset.BitsStored - 1}",
+        )
+
+
+def _shift(dataset) -> int:  # type: ignore[no-untyped-def]
+    """How many bits lie below the values in their cells (PS3.5, 8.1.1): some in files made after ACR-NEMA, a negative
+    number in wrong ones."""
+    high = dataset.get("HighBit")
+    return 0 if high is None else int(high) + 1 - int(dataset.BitsStored)
 
 
 def _pixels(dataset) -> np.ndarray:  # type: ignore[no-untyped-def]
@@ -94,7 +109,9 @@ def _pixels(dataset) -> np.ndarray:  # type: ignore[no-untyped-def]
 
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_compressed:
-        return dataset.pixel_array
+        shift = _shift(dataset)
+        dataset.BitsStored += shift  # pydicom takes the values to begin at bit 0
+        return dataset.pixel_array >> shift
     remedy = f"compressed as {syntax.name} ({syntax}): unpack it, for example with gdcmconv --raw IN OUT"
     try:
         decoder = get_decoder(syntax)

@@ -12,6 +12,7 @@ from brain_mri.images.levels import to_grey
 NIFTI_MAGIC = (b"n+1\0", b"n+2\0")
 GZIP_MAGIC = b"\x1f\x8b"
 HEADER = 352  # bytes: the part of either version that holds its magic
+PIECE = 65_536  # packed bytes that are read at once: the longest member of bgzip
 
 
 def is_nifti(data: bytes) -> bool:
@@ -49,15 +50,26 @@ def decode_nifti(data: bytes, limits: Limits, index: int | None = None) -> np.nd
 
 
 def _unzipped(data: bytes, limits: Limits) -> bytes:
+    """The contents of all gzip members, one behind the other (RFC 1952, 2.2); what follows them is passed over, as gzip
+    does. A file that is not packed comes back as it is. Raises BadImage."""
     if not data.startswith(GZIP_MAGIC):
         return data
+    unpacked, at = bytearray(), 0
     unpacker = zlib.decompressobj(wbits=31)
-    unpacked = unpacker.decompress(data, limits.max_bytes)
-    if unpacker.unconsumed_tail:
-        raise BadImage(Reason.TOO_LARGE, f"unpacks to more than {limits.max_bytes:,} bytes")
+    while at < len(data):
+        # In pieces: at the end of each member the unpacker copies all that it was given and did not use.
+        piece = data[at : at + PIECE]
+        unpacked += unpacker.decompress(piece, limits.max_bytes + 1 - len(unpacked))
+        if len(unpacked) > limits.max_bytes:
+            raise BadImage(Reason.TOO_LARGE, f"unpacks to more than {limits.max_bytes:,} bytes")
+        at += len(piece) - len(unpacker.unused_data)
+        if unpacker.eof:
+            if not data.startswith(GZIP_MAGIC, at):
+                break
+            unpacker = zlib.decompressobj(wbits=31)
     if not unpacker.eof:
         raise BadImage(Reason.TRUNCATED, "the gzip stream breaks off")
-    return unpacked
+    return bytes(unpacked)
 
 
 def _checked_shape(volume, data: bytes, limits: Limits) -> tuple[int, int, int]:  # type: ignore[no-untyped-def]

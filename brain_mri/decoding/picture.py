@@ -8,8 +8,10 @@ import re
 import struct
 import warnings
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,12 +19,13 @@ from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from brain_mri.images.badimage import BadImage, CountedReads, Limits, Reason
-from brain_mri.images.levels import eight_bit, to_grey
+from brain_mri.images.levels import eight_bit, stretch, to_grey
 
 MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"GIF8", b"RIFF")
 TIFF = MAGIC[2:6]
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP")
 PHOTOMETRIC, WHITE_IS_ZERO, STRIPS_OR_TILES = 262, 0, ((273, 279), (324, 325))  # tags of TIFF 6.0: first and length
+BITS, SAMPLE_FORMAT, FLOATING, EXTRA_SAMPLES, UNASSOCIATED_ALPHA = 258, 339, 3, 338, 2
 MOST_READS = 1_000_000  # of a file; a GIF of the largest size takes some hundred thousand
 PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -35,7 +38,8 @@ ALIEN = bytes(range(17, 241, 5))  # picture data that no picture continues with
 @dataclass(frozen=True)
 class Header:
     """What a file says of itself, sizes in pixels as stored; `scan`: where the picture data of a JPEG begin;
-    `inverted`: the lowest value is white."""
+    `inverted`: the lowest value is white; `samples`: the type of a TIFF's values, in words; `pixels`: the picture of a
+    TIFF that OpenCV does not read, or not as stored, uint8 (height, width, 3) in BGR."""
 
     kind: str
     width: int
@@ -43,6 +47,8 @@ class Header:
     grey: bool
     scan: int = 0
     inverted: bool = False
+    samples: str = ""
+    pixels: np.ndarray | None = None
 
 
 def is_picture(data: bytes) -> bool:
@@ -61,8 +67,8 @@ def picture_shape(data: bytes, limits: Limits) -> tuple[int, int]:
 
 
 def decode_picture(data: bytes, limits: Limits) -> np.ndarray:
-    """Grey picture, uint8 (height, width), as `cv2.imread` and `cv2.cvtColor` make it, or where it has more than 8 bits
-    `levels.to_grey`. Raises BadImage."""
+    """Grey picture, uint8 (height, width), as `cv2.imread` and `cv2.cvtColor` make it but for the alpha of a TIFF, or
+    where it has more than 8 bits `levels.to_grey`. Raises BadImage."""
     header = _header(data, limits)
     unended = lacks_end(data)
     if unended:  # what some cameras and senders leave away, half or whole, and every reader does without
@@ -73,11 +79,12 @@ def decode_picture(data: bytes, limits: Limits) -> np.ndarray:
     colour = cv2.IMREAD_ANYCOLOR if header.kind == "TIFF" else cv2.IMREAD_COLOR
     flags = cv2.IMREAD_GRAYSCALE if grey_jpeg else colour | cv2.IMREAD_ANYDEPTH
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if header.pixels is None else header.pixels
     except cv2.error:
         pixels = None
     if pixels is None:
-        raise BadImage(Reason.UNDECODABLE, header.kind)
+        remedy = f" of {header.samples}: damaged, or of a type that is not read; save it as PNG"
+        raise BadImage(Reason.UNDECODABLE, header.kind + (remedy if header.samples else ""))
     height, width = pixels.shape[:2]
     if {height, width} != {header.height, header.width}:  # EXIF may have swapped them
         raise BadImage(Reason.WRONG_SIZE, f"{width}x{height} px, not {header.width}x{header.height}")
@@ -92,6 +99,9 @@ def decode_picture(data: bytes, limits: Limits) -> np.ndarray:
     flat = header.kind == "JPEG" and pixels[-8:].min() == pixels[-8:].max()
     if (flat or unended) and _jpeg_runs_short(data, header.scan, 1 if unended else 8):
         raise BadImage(Reason.TRUNCATED if unended else Reason.WRONG_SIZE, "the data end before the last row")
+    if pixels.itemsize == 8 and pixels.dtype.kind in "iu" and eight_bit(pixels) is None:
+        # Far from 0 the stretch, in float64, would lose small differences; those that wrap round are right as unsigned.
+        return stretch((pixels - pixels.min()).view(np.uint64))
     return pixels if pixels.dtype == np.uint8 else to_grey(pixels)
 
 
@@ -123,8 +133,15 @@ def _header(data: bytes, limits: Limits) -> Header:
                         raise BadImage(Reason.TRUNCATED, "progressive JPEG without its end")
                 else:
                     image.load()  # Pillow raises where the pixels end early, which OpenCV passes over
-                inverted = kind == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO  # type: ignore[attr-defined]
-                return Header(kind, width, height, image.mode == "L", scan, inverted)
+                if kind != "TIFF":
+                    return Header(kind, width, height, image.mode == "L", scan)
+                tags = image.tag_v2  # type: ignore[attr-defined]
+                # OpenCV reads few types of less than 8 bits, and multiplies 8-bit colours by their alpha.
+                alpha = image.mode == "RGBA" and UNASSOCIATED_ALPHA in tags.get(EXTRA_SAMPLES, ())
+                by_pillow = _bits(tags) < 8 or (alpha and _bits(tags) == 8)
+                pixels = cv2.cvtColor(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR) if by_pillow else None
+                inverted = tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
+                return Header(kind, width, height, image.mode == "L", 0, inverted, _samples(tags), pixels)
     except BadImage:
         raise
     except Image.UnidentifiedImageError:
@@ -145,28 +162,38 @@ def _header(data: bytes, limits: Limits) -> Header:
 def _tiff_header(data: bytes, limits: Limits) -> Header:
     """Header of a TIFF of a type that Pillow does not know and OpenCV does (float64, say). Raises BadImage."""
     try:
-        stream = CountedReads(data, MOST_READS)
-        directory = ImageFileDirectory_v2(data[: 16 if data[2:4] in (b"+\0", b"\0+") else 8])
-        stream.seek(directory.next)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            stream = CountedReads(data, MOST_READS)
+            directory = ImageFileDirectory_v2(data[: 16 if data[2:4] in (b"+\0", b"\0+") else 8])
+            stream.seek(directory.next)
             directory.load(stream)
-        width, height = int(directory[256]), int(directory[257])
-        offsets, counts = next(
-            (directory[first], directory[second]) for first, second in STRIPS_OR_TILES if first in directory
-        )
-        ends = [int(offset) + int(count) for offset, count in zip(offsets, counts, strict=True)]
-        limits.check_area(width, height)
+            width, height = int(directory[256]), int(directory[257])
+            offsets, counts = next(
+                (directory[first], directory[second]) for first, second in STRIPS_OR_TILES if first in directory
+            )
+            needed = max(int(offset) + int(count) for offset, count in zip(offsets, counts, strict=True))
+            limits.check_area(width, height)
+            if directory.next:
+                raise BadImage(Reason.SEVERAL_FRAMES, "TIFF")
+            if needed > len(data):
+                raise BadImage(Reason.TRUNCATED, f"{len(data):,} of {needed:,} bytes")
+            inverted = directory.get(PHOTOMETRIC) == WHITE_IS_ZERO
+            return Header("TIFF", width, height, False, 0, inverted, _samples(directory))
     except BadImage:
         raise
     # As of any damaged file.
     except Exception:
         raise BadImage(Reason.UNDECODABLE, "TIFF with a damaged header") from None
-    if directory.next:
-        raise BadImage(Reason.SEVERAL_FRAMES, "TIFF")
-    if max(ends) > len(data):
-        raise BadImage(Reason.TRUNCATED, f"{len(data):,} of {max(ends):,} bytes")
-    return Header("TIFF", width, height, False, inverted=directory.get(PHOTOMETRIC) == WHITE_IS_ZERO)
+
+
+def _samples(tags: Mapping[int, Any]) -> str:
+    """The type of a TIFF's values in words: "16 bits, floating point"."""
+    return f"{_bits(tags)} bits{', floating point' if FLOATING in tags.get(SAMPLE_FORMAT, ()) else ''}"
+
+
+def _bits(tags: Mapping[int, Any]) -> int:
+    return max(tags.get(BITS, (1,)))
 
 
 def _check_png(stream: CountedReads, width: int, height: int) -> None:

@@ -7,6 +7,7 @@ brightened and flattened. All must give the picture of the 8-bit PNG.
 """
 
 import gzip
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,12 +15,20 @@ import numpy as np
 import pytest
 from pictures import LIMITS, write_folder, write_zip
 from pydicom.encaps import encapsulate
-from pydicom.uid import MPEG2MPML, UID, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless
+from pydicom.uid import (
+    MPEG2MPML,
+    UID,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from bench.containers import HOT, RIM, WHOLE, alike, bare, dicom, exact, nifti, picture, tiff
 from brain_mri.decoding.decode import decode_grey, image_shape
 from brain_mri.errors import UserError
-from brain_mri.images.badimage import BadImage, Reason
+from brain_mri.images.badimage import BadImage, Limits, Reason
 from brain_mri.images.crop import crop
 from brain_mri.images.levels import stretch, to_grey
 from brain_mri.params import load_params
@@ -144,6 +153,95 @@ def test_a_compression_that_cannot_be_undone_is_named_with_the_remedy(syntax: UI
         decode_grey(data, LIMITS, "scan.dcm")
     assert refused.value.reason in (Reason.UNSUPPORTED, Reason.UNDECODABLE)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["<u2", "<i2"])
+@pytest.mark.parametrize(("bits", "high"), [(12, 15), (12, 13), (8, 15)])
+def test_dicom_values_that_do_not_begin_at_bit_0_are_the_same_picture(kind: str, bits: int, high: int) -> None:
+    """The family: HighBit above BitsStored - 1, overlays in the bits beside the values, with and without a sign."""
+    shift = high + 1 - bits
+    values = (SIXTEEN * (16 if bits == 12 else 1)).astype(kind) - (2 ** (bits - 1) if kind == "<i2" else 0)
+    beside = np.random.default_rng(0).integers(0, 2**16, values.shape, "<u2")
+    mask = np.uint16((2**bits - 1) << shift)
+    stored = ((values.view("<u2") << shift) & mask | beside & ~mask).view(kind)
+    data = dicom(stored, bits, HighBit=high)
+    wanted = decode_grey(dicom(values, bits), LIMITS)
+    assert np.array_equal(decode_grey(data, LIMITS), wanted)
+    assert np.array_equal(decode_grey(bare(data), LIMITS), wanted)
+
+
+@pytest.mark.parametrize(
+    ("high", "syntax"), [(10, ExplicitVRLittleEndian), (16, ExplicitVRLittleEndian), (15, RLELossless)]
+)
+def test_a_high_bit_that_cannot_be_is_refused_with_both_numbers(high: int, syntax: UID) -> None:
+    """The family: below BitsStored - 1, beyond BitsAllocated, or among compressed values."""
+    with pytest.raises(BadImage, match=rf"HighBit {high}\b.*BitsStored 12\b") as refused:
+        decode_grey(dicom(TWELVE, 12, syntax=syntax, HighBit=high), LIMITS)
+    assert refused.value.reason == Reason.UNSUPPORTED
+
+
+def low_bits(levels: np.ndarray, bits: int, white_is_zero: bool = False) -> bytes:
+    """A grey TIFF of so many bits a value, below 8."""
+    rows = np.packbits(np.unpackbits(levels[..., None], axis=2)[..., 8 - bits :].reshape(len(levels), -1), axis=1)
+    data = tiff(rows, white_is_zero)
+    for tag, old, new in ((256, rows.shape[1], levels.shape[1]), (258, 8, bits)):
+        data = data.replace(struct.pack("<HHII", tag, 4, 1, old), struct.pack("<HHII", tag, 4, 1, new))
+    return data
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_tiff_of_fewer_than_8_bits(bits: int) -> None:
+    levels, most = GREY >> (8 - bits), 2**bits - 1
+    wanted = levels * np.uint8(255 // most)
+    for data in (low_bits(levels, bits), low_bits(most - levels, bits, white_is_zero=True)):
+        assert np.array_equal(decode_grey(data, LIMITS), wanted)
+        assert image_shape(data, LIMITS) == GREY.shape
+
+
+def test_a_tiff_of_a_type_that_is_not_read_is_named_with_the_remedy() -> None:
+    files = {"6 bits": low_bits(GREY >> 2, 6), "16 bits, floating point": tiff((GREY / 255).astype("<f2"))}
+    for named, data in files.items():
+        with pytest.raises(BadImage, match=f"{named}.*PNG"):
+            decode_grey(data, LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "offset"), [("<u8", 0), ("<u8", 2**63), ("<u8", 2**64 - 4081), ("<i8", -(2**63)), ("<i8", 0)]
+)
+@pytest.mark.parametrize("white", [False, True])
+def test_64_bit_values_keep_their_differences_wherever_they_lie(kind: str, offset: int, white: bool) -> None:
+    """The family: small differences at the ends and in the middle of the range, of which float64 knows none."""
+    values = TWELVE.astype(kind) + np.array(offset, kind)
+    assert np.array_equal(
+        decode_grey(tiff(values, white), LIMITS), decode_grey(tiff(TWELVE.astype("<u4"), white), LIMITS)
+    )
+
+
+def test_64_bit_tiff_that_holds_an_8_bit_picture() -> None:
+    eight = GREY.astype("<u8")
+    assert np.array_equal(decode_grey(tiff(eight), LIMITS), GREY)
+    assert np.array_equal(decode_grey(tiff(~eight, white_is_zero=True), LIMITS), GREY)
+    as_32 = decode_grey(tiff(GREY.astype("<u4"), white_is_zero=True), LIMITS)
+    assert np.array_equal(decode_grey(tiff(eight, white_is_zero=True), LIMITS), as_32)
+
+
+def test_a_volume_packed_in_several_gzip_members() -> None:
+    """The family: as bgzip packs it, with an empty member at the end, as `cat a.gz b.gz` does, with padding behind."""
+    noise = np.random.default_rng(0).integers(0, 256, (400, 500), dtype=np.uint8)  # 200 kB, packed too
+    volume = nifti(noise)
+    pieces = [gzip.compress(volume[at : at + 65_280]) for at in range(0, len(volume), 65_280)]
+    two = gzip.compress(volume[:352]) + gzip.compress(volume[352:])
+    for data in (b"".join(pieces) + gzip.compress(b""), two, two + bytes(500)):
+        assert np.array_equal(decode_grey(data, LIMITS, "a.nii.gz"), noise)
+        assert np.array_equal(decode_grey(data, LIMITS), noise)
+    for data in (two[:-9], b"".join(pieces)[:-9], b"".join(pieces[:-1])):
+        with pytest.raises(BadImage) as refused:
+            decode_grey(data, LIMITS, "a.nii.gz")
+        assert refused.value.reason == Reason.TRUNCATED
+    bombs = gzip.compress(volume) + gzip.compress(bytes(10**6))
+    with pytest.raises(BadImage) as refused:
+        decode_grey(bombs, Limits(max_bytes=10**6), "a.nii.gz")
+    assert refused.value.reason == Reason.TOO_LARGE
 
 
 def test_a_wholly_padded_dicom_is_one_value() -> None:

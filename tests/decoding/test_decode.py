@@ -85,6 +85,27 @@ def test_grey_stored_as_rgb_gives_exactly_that_grey_and_alpha_is_left_out():
         assert np.array_equal(decode_grey(encoded(image, "PNG"), LIMITS), every)
 
 
+@pytest.mark.parametrize("alpha", ["ramp", "clear"])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("picture", ["grey", "colour"])
+def test_alpha_changes_no_colour(picture: str, kind: str, alpha: str) -> None:
+    """The family: alpha a ramp or all clear, of grey and of colours, in every container that has it."""
+    stored = np.dstack([GREY] * 3) if picture == "grey" else COLOUR
+    ramp = np.linspace(0, 255, GREY.size).reshape(GREY.shape) * (alpha == "ramp")
+    options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
+    data = encoded(np.dstack([stored, ramp.astype(np.uint8)]), kind, **options)
+    assert np.array_equal(decode_grey(data, LIMITS), decode_grey(encoded(stored, "PNG"), LIMITS))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_tiff_with_alpha_is_turned_as_one_without(orientation: int) -> None:
+    turn = {"tiffinfo": {274: orientation}}
+    data = encoded(np.dstack([COLOUR, GREY]), "TIFF", **turn)
+    wanted = decode_grey(encoded(COLOUR, "TIFF", **turn), LIMITS)
+    assert np.array_equal(decode_grey(data, LIMITS), wanted)
+    assert image_shape(data, LIMITS) == wanted.shape
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_undone(orientation, kind):
