@@ -4,7 +4,9 @@ import difflib
 import errno
 import io
 import os
+import signal
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+GRACE = 10  # seconds for an interrupted command to clean up
 REMEDY = "free disk space or fix the permissions"
 REMEDIES = {
     errno.ENAMETOOLONG: "take a shorter name",
@@ -40,7 +43,8 @@ def reason(error: Exception) -> str:
 
 def run(main: Callable[[], None]) -> None:
     """Run a stage's `main`; what a user or the machine does wrong ends in one line on stderr and exit code 2, ctrl-C in
-    130, an output that nobody reads any more in 1. What a terminal's encoding lacks is written as `\\xfc`.
+    130, SIGTERM in 143, an output that nobody reads any more in 1. What a terminal's encoding lacks is written as
+    `\\xfc`.
 
     A stage runs the package that lies beside it. Where another one is installed, as for a clone or the workspace of an
     experiment, it starts again with its own."""
@@ -52,11 +56,14 @@ def run(main: Callable[[], None]) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    _raise_on_signals()
     try:
         main()
     except UserError as error:
         message, code = str(error), 2
     except KeyboardInterrupt:
+        # One more, as the interpreter ends and sets its handlers back, would take the exit code's place.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         message, code = "interrupted; run the same command again to go on", 130
     except BrokenPipeError:  # the reader of the output has stopped, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -78,6 +85,23 @@ def run(main: Callable[[], None]) -> None:
         return
     print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)
     sys.exit(code)
+
+
+def _raise_on_signals() -> None:
+    """Let SIGINT and SIGTERM raise, so that what is open is cleaned up, unless the process was told to ignore them."""
+    until = 0.0
+
+    def end(number: int, _: object) -> None:
+        nonlocal until
+        # Another one, as of a key that is pressed twice, would break off the cleaning up.
+        if time.monotonic() < until:
+            return
+        until = time.monotonic() + GRACE
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, end)
 
 
 def first_problem(error: ValidationError, schema: type[BaseModel], missing: str) -> str:

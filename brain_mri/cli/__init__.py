@@ -29,6 +29,14 @@ COMMANDS = {
 
 def main() -> None:
     """Run the subcommand that the command line names; a user's error is one line on stderr and exit code 2."""
+    try:
+        _main()
+    except KeyboardInterrupt:  # what `run` does, which takes a while to load
+        print(f"{Path(sys.argv[0]).name}: interrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+
+
+def _main() -> None:
     name, arguments = "".join(sys.argv[1:2]), sys.argv[2:]
     if name in ("", "-h", "--help"):
         print("usage: brain-mri COMMAND ...\n\nCommands; `brain-mri COMMAND --help` says more:")

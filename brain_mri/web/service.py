@@ -144,7 +144,8 @@ class Service:
         if request.headers.get("content-type") != "application/octet-stream":
             raise HTTPException(415)
         length = request.headers.get("content-length", "")
-        if not (length.isascii() and length.isdecimal()):
+        # Of a body in chunks the server takes what comes, whatever length stands beside that.
+        if "transfer-encoding" in request.headers or not (length.isascii() and length.isdecimal()):
             raise HTTPException(411)
         if len(length) > 12 or (size := int(length)) > MOST_BYTES:
             raise HTTPException(413)
@@ -152,7 +153,7 @@ class Service:
             raise Busy
         self.held += size
         try:
-            yield await arrived(request)
+            yield await arrived(request, size)
         finally:
             self.held -= size
 
@@ -172,11 +173,18 @@ class Service:
         return JSONResponse({"error": PROBLEMS[503]}, 503, {"Retry-After": "5"})
 
 
-async def arrived(request: Request) -> bytes:
-    """The request's whole body; raises HTTPException where it does not come."""
+async def arrived(request: Request, most: int) -> bytes:
+    """The request's whole body; raises HTTPException where it does not come, or more than `most` bytes."""
+    chunks: list[bytes] = []
+    size = 0
     try:
         async with asyncio.timeout(MOST_SECONDS):
-            return await request.body()
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > most:
+                    raise HTTPException(413)
+                chunks.append(chunk)
+        return b"".join(chunks)
     except TimeoutError:
         raise HTTPException(408) from None
     except ClientDisconnect:

@@ -26,7 +26,10 @@ import pydicom
 import pytest
 from pictures import encoded, with_a_damaged_member
 from PIL import Image
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 from bench.mutations import mutate, mutate_dicom, pictures, scans, volumes
 from brain_mri import results
@@ -222,6 +225,26 @@ def test_requests_that_the_page_does_not_make(client: TestClient, monkeypatch: p
     assert ask(client, data[:20]).status_code == 503
     for answer in (client.get("/nowhere"), client.get("/answer"), ask(client, data[:20])):
         assert answer.json()["error"].endswith((".", "/."))
+
+
+def test_a_body_counts_as_long_as_it_is_not_as_it_says(client: TestClient) -> None:
+    data = encoded(disc(0))
+    for path in ("/answer", "/answers", "/map?method=grad_cam&class=glioma"):
+        answer = client.post(path, content=data, headers=OCTETS | {"Content-Length": "5"})
+        assert answer.status_code == 413 and "64 MB" in answer.json()["error"]
+
+
+def test_a_body_without_end_is_not_taken() -> None:
+    taken = 0
+
+    async def receive() -> Message:
+        nonlocal taken
+        taken += 1
+        return {"type": "http.request", "body": bytes(1000), "more_body": True}
+
+    with pytest.raises(HTTPException) as refused:
+        asyncio.run(service.arrived(Request({"type": "http"}, receive), 2500))
+    assert refused.value.status_code == 413 and taken == 3
 
 
 def test_no_address_leads_to_a_file(client: TestClient) -> None:
@@ -421,6 +444,16 @@ def running(classifier: Classifier, tmp_path_factory: pytest.TempPathFactory) ->
             yield process, process.stdout.readline().split()[0]
         finally:
             process.kill()
+
+
+def test_a_request_of_two_lengths_is_refused(running: tuple[subprocess.Popen, str]) -> None:
+    """One server before this one may go by one of them, and this one by the other."""
+    port = int(running[1].rpartition(":")[2])
+    head = "POST /answer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
+    head += "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(head.encode() + b"186a0\r\n" + bytes(100_000) + b"\r\n0\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 411 ")
 
 
 def resident(process: subprocess.Popen) -> float:
