@@ -12,6 +12,7 @@ EXHAUSTIVE = 20_000  # images up to which comparing all with all is as fast as t
 CELLS = 4  # of the index, times the root of the number of images
 PROBED = 128  # cells looked into for each image and orientation
 CODES = GRID**2 // 2  # parts of a descriptor, each approximated by one of 16 values
+NO_PAIR = -2  # below every correlation
 REFINED = 2  # images for each wanted one that are compared exactly
 
 
@@ -30,7 +31,7 @@ def candidates(descriptors: Floats, least: float, neighbours: int) -> tuple[Inte
         asked = (np.ascontiguousarray(turned(block, name)).reshape(len(block), -1) for name in ORIENTATIONS)
         # One more than wanted: each image finds itself.
         correlation, other = map(np.hstack, zip(*(index.search(one, neighbours + 1) for one in asked), strict=True))
-        correlation[(other == image) | (other < 0)] = -1
+        correlation[(other == image) | (other < 0)] = NO_PAIR
         correlation, other = _best_of_each_row(correlation, other, neighbours)
         near = correlation >= least
         found.append((np.minimum(other, image) * count + np.maximum(other, image))[near])
@@ -71,6 +72,6 @@ def _best_of_each_row(value: Floats, name: Integers, most: int) -> tuple[Floats,
     """Of each row, the `most` largest values with their names, a name once."""
     order = np.lexsort((-value, name))
     value, name = np.take_along_axis(value, order, axis=1), np.take_along_axis(name, order, axis=1)
-    value[:, 1:][name[:, 1:] == name[:, :-1]] = -1
+    value[:, 1:][name[:, 1:] == name[:, :-1]] = NO_PAIR
     best = np.argpartition(-value, most, axis=1)[:, :most]
     return np.take_along_axis(value, best, axis=1), np.take_along_axis(name, best, axis=1)

@@ -258,8 +258,10 @@ def test_a_name_of_several_lines_is_one(call: Call) -> None:
     Path("in").mkdir()
     write_png("in/a\nb.png", disc(0))
     Path("in/c\nd.png").touch()
+    write_png("in/e\x1b]0;f.png", disc(1))  # which would name a terminal's window
     code, out, err = call("in")
-    assert (code, len(out), len(err)) == (1, 2, 2)
+    assert (code, len(out), len(err)) == (1, 3, 2)
+    assert out[2].startswith("in/e\\x1b]0;f.png ")
     assert out[1].startswith("in/a\\nb.png ") and "in/c\\nd.png: empty" in err[0]
 
 

@@ -22,6 +22,13 @@ def test_candidates_are_those_of_all_pairs_however_many_are_looked_up_at_once(mo
         assert list(zip(*candidates(unit, 0.15, 40), strict=True)) == expected
 
 
+@pytest.mark.parametrize("count", [1, 5])
+def test_the_lowest_threshold_takes_every_pair_and_no_other(count: int) -> None:
+    """Fewer images than neighbours are asked for, so that the search comes back with places that are none."""
+    first, second, _ = candidates(patients(10)[:count], -1, 16)
+    assert list(zip(first, second, strict=True)) == [(i, j) for i in range(count) for j in range(i + 1, count)]
+
+
 def on_a_circle(*degrees: float) -> Floats:
     angles = np.radians(degrees)
     descriptors = np.zeros((len(angles), GRID**2), np.float32)
