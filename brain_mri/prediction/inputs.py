@@ -71,12 +71,12 @@ def list_inputs(
                     raise UserError(f"{path}: no images in it; name a folder that has some")
                 images += [Input(str(path / entry.path), entry.read) for entry in entries]
                 refused += [Unread(str(path / file.path), file.reason) for file in container.refused]
-            elif path.suffix.lower() == ".csv":
-                raise UserError(f"{path}: a table, not an image; --csv takes it")
-            elif path.exists() or path.is_symlink():
-                images.append(Input(str(path), partial(read_file, path, limits)))
-            else:
+            elif not (path.exists() or path.is_symlink()):
                 raise UserError(f"{path}: no such file or folder")
+            elif path.suffix.lower() == ".csv":
+                refused.append(Unread(str(path), "a table, not an image; --csv takes it"))
+            else:
+                images.append(Input(str(path), partial(read_file, path, limits)))
         yield images + (_rows(table, limits) if table else []), refused
 
 

@@ -207,6 +207,14 @@ def test_a_table_names_the_images(call: Call) -> None:
     assert code == 2 and "it needs path, and other columns are left out" in line
 
 
+def test_a_table_among_images_leaves_them_answered(call: Call) -> None:
+    """As `brain-mri predict *` names it."""
+    Path("list.csv").write_text("path\nin/disc_0.png\n")
+    code, out, err = call("list.csv", *write_discs("in", 2), "--json")
+    assert (code, len(out)) == (1, 2)
+    assert err[0].endswith("list.csv: a table, not an image; --csv takes it")
+
+
 @pytest.mark.parametrize("many", [300, 1], ids=["read here", "read by other processes"])
 def test_a_batch_answers_what_it_can(many: int, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("brain_mri.cli.predict.MANY", many)
@@ -322,6 +330,7 @@ def test_explanations(call: Call) -> None:
 def test_bad_input_is_one_line(name: str, words: str, call: Call) -> None:
     Path("text.txt").write_text("no image")
     Path("nothing.png").touch()
+    Path("list.csv").touch()
     Path("folder").mkdir()
     Path("damaged.zip").write_text("no zip")
     write_png("disc.png", disc(0))
